@@ -1,0 +1,132 @@
+// Package serverconfig is the configuration file of a protocol server: written by the MDMServer controller into a ConfigMap, or by hand for
+// a server that runs alone. It holds no secret, only the folders in which secrets are mounted. Standard library only.
+package serverconfig
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// Names of the files inside the mounted folders.
+const (
+	// CertFile, KeyFile and CAFile are the keys of a cert-manager TLS Secret.
+	CertFile = "tls.crt"
+	KeyFile  = "tls.key"
+	CAFile   = "ca.crt"
+	// RolesFile of the identity folder maps a generation to its Role; <n>.crt and <n>.key hold the generation itself (PEM).
+	RolesFile = "roles.json"
+	// PrimaryFile of the sealing folder names the key id that writes; every other file is a key: 32 random bytes, its name the key id.
+	PrimaryFile = "primary"
+)
+
+// Role is what a generation of the device-identity CA does.
+type Role string
+
+// The roles of a CA generation.
+const (
+	RoleNext    Role = "Next"    // trusted, does not issue yet
+	RoleActive  Role = "Active"  // trusted, issues
+	RoleRetired Role = "Retired" // trusted and still decrypts SCEP until its last leaf expires
+)
+
+// Config is the whole file, in JSON.
+type Config struct {
+	// Namespace and Name of the MDMServer; they scope durable ids. Any stable words serve a server that runs alone.
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+	// Host is the public DNS name devices use, with ":port" only if it is not 443. It never changes.
+	Host string `json:"host"`
+	// Organization is shown to people in the enrolment profile.
+	Organization string `json:"organization"`
+	Listen       Listen `json:"listen"`
+	// ServingDir holds the TLS certificate that devices see (CertFile, KeyFile, and CAFile when it is not publicly trusted).
+	ServingDir string `json:"servingDir"`
+	// TrustAnchor ships CAFile of ServingDir as an anchor in the enrolment profile (self-signed serving certificates: demos).
+	TrustAnchor bool `json:"trustAnchor,omitempty"`
+	// AdminDir holds the internal API's certificate and, in CAFile, the CA of its clients; AdminClient is the client's required CN.
+	AdminDir    string `json:"adminDir"`
+	AdminClient string `json:"adminClient"`
+	// SealingDir holds the keys that seal what is stored.
+	SealingDir string `json:"sealingDir"`
+	Store      Store  `json:"store"`
+	// SilentAfter is the silence after which a device counts as not responding.
+	SilentAfter Duration `json:"silentAfter"`
+	Apple       *Apple   `json:"apple,omitempty"`
+}
+
+// Listen are the listen addresses.
+type Listen struct {
+	Devices string `json:"devices"`
+	Admin   string `json:"admin"`
+	// Health serves /healthz, /readyz and /metrics in clear.
+	Health string `json:"health"`
+}
+
+// Store says where state is kept.
+type Store struct {
+	SQLite *SQLite `json:"sqlite,omitempty"`
+}
+
+// SQLite keeps state in one file.
+type SQLite struct {
+	Path string `json:"path"`
+}
+
+// Apple configures Apple devices.
+type Apple struct {
+	Push     Push     `json:"push"`
+	Identity Identity `json:"identity"`
+	// AccessRights of the MDM payload; 8191 is all of them.
+	AccessRights int `json:"accessRights"`
+}
+
+// Push configures APNs.
+type Push struct {
+	// Dir holds CertFile and KeyFile of the push certificate; it may be empty until there is one.
+	Dir string `json:"dir"`
+	// URL is Apple's push service; CAFile trusts another one than the system roots do (tests).
+	URL    string `json:"url"`
+	CAFile string `json:"caFile,omitempty"`
+}
+
+// Identity configures the certificates of devices.
+type Identity struct {
+	// Dir holds the CA generations: RolesFile and <n>.crt, <n>.key.
+	Dir string `json:"dir"`
+	// Validity of an issued certificate and how long before its end it is renewed.
+	Validity    Duration `json:"validity"`
+	RenewBefore Duration `json:"renewBefore"`
+}
+
+// Duration is a time.Duration written as a Go duration string.
+type Duration time.Duration
+
+// MarshalJSON writes a Go duration string.
+func (d Duration) MarshalJSON() ([]byte, error) { return json.Marshal(time.Duration(d).String()) }
+
+// UnmarshalJSON reads a Go duration string.
+func (d *Duration) UnmarshalJSON(b []byte) error {
+	var s string
+	if err := json.Unmarshal(b, &s); err != nil {
+		return err
+	}
+	v, err := time.ParseDuration(s)
+	if err != nil {
+		return err
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// Parse reads a Config and refuses unknown fields, so that a misspelt one is not silently ignored.
+func Parse(b []byte) (*Config, error) {
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.DisallowUnknownFields()
+	c := &Config{}
+	if err := dec.Decode(c); err != nil {
+		return nil, fmt.Errorf("parsing the configuration: %w", err)
+	}
+	return c, nil
+}

@@ -1,0 +1,35 @@
+package fleet
+
+import "errors"
+
+// Errors that protocol rooms turn into answers, each in one table. None of them may ever become a 401 on an Apple endpoint:
+// a device may unenrol on it.
+var (
+	// ErrNotEnrolled: no enrolment of this device is live.
+	ErrNotEnrolled = errors.New("not enrolled")
+	// ErrWrongIdentity: the certificate was issued for another enrolment.
+	ErrWrongIdentity = errors.New("the certificate belongs to another enrolment")
+	// ErrSuperseded: the certificate was replaced by a renewal, or revoked with its enrolment.
+	ErrSuperseded = errors.New("the certificate is superseded")
+	// ErrReenrolmentBlocked: the identifier is enrolled and nothing allows a new identity to take it over.
+	ErrReenrolmentBlocked = errors.New("the device is enrolled already and may not be taken over")
+	// ErrTokenUnusable: the enrolment token is unknown, expired or exhausted. The cases wrap it and say which.
+	ErrTokenUnusable  = errors.New("the enrolment token cannot be used")
+	ErrTokenUnknown   = wrap(ErrTokenUnusable, "it is unknown")
+	ErrTokenExpired   = wrap(ErrTokenUnusable, "it has expired")
+	ErrTokenExhausted = wrap(ErrTokenUnusable, "it is used up")
+	// ErrChallenge: the SCEP challenge is unknown, expired or was redeemed with another key.
+	ErrChallenge = errors.New("the challenge is unknown, expired or used")
+	// ErrUnavailable: the store cannot write or read now (disk full, locked, shutting down). Retry later; nothing was changed.
+	ErrUnavailable = errors.New("the store is unavailable")
+)
+
+type wrapped struct {
+	parent error
+	text   string
+}
+
+func wrap(parent error, text string) error { return &wrapped{parent, text} }
+
+func (w *wrapped) Error() string { return w.parent.Error() + ": " + w.text }
+func (w *wrapped) Unwrap() error { return w.parent }
