@@ -1,0 +1,166 @@
+# Everything built, downloaded or started goes to the cache folder, nothing into the tree.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+CACHE   := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kubemdm
+VERSION ?= $(shell git describe --tags --always --dirty)
+
+# Developer tools are built from go.tools.mod, once per content of that file and Go release.
+TOOLS   := $(CACHE)/tools/$(shell { go env GOVERSION; cat go.tools.mod; } | sha256sum | cut -c1-16)
+TOOLED  := $(TOOLS)/.built
+GOLANGCI_LINT := $(TOOLS)/golangci-lint-kube-api-linter
+
+# Results of the test targets as go test -json, one file a target. GOTESTFLAGS=-race, -run X ... pass through.
+RESULTS ?= $(CACHE)/results
+GOTESTFLAGS ?=
+GOTEST   = $(TOOLS)/gotestsum --format=pkgname-and-test-fails --hide-summary=skipped --jsonfile=$(RESULTS)/$@.json -- $(GOTESTFLAGS)
+UNIT     = $$(go list ./... | grep -vE '/test/(integration|system)(/|$$)')
+FUZZTIME ?= 10s
+
+# What generators write. verify fails when running them again changes any of it.
+CHART     := charts/kubemdm
+GENERATED := 'api/*zz_generated*' config/crd/bases config/rbac/role.yaml config/webhook/manifests.yaml $(CHART)/files
+
+##@ Everyday
+
+.PHONY: help
+help: ## List the targets.
+	@awk 'BEGIN {FS = ":.*## "} \
+		/^##@ / {printf "\n\033[1m%s\033[0m\n", substr($$0, 5)} \
+		/^[a-zA-Z0-9_-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Compile everything.
+	go build ./...
+
+.PHONY: fmt
+fmt: $(TOOLED) ## Format the code and its imports.
+	$(GOLANGCI_LINT) fmt
+
+.PHONY: demo
+demo: images ## Enrol simulated Macs on the local cluster, or on the one of KUBECONFIG with CLUSTER=existing.
+	go run ./hack/demo $(if $(CLUSTER),--cluster=$(CLUSTER))
+
+.PHONY: demo-down
+demo-down: ## Stop the local cluster and remove all that it started.
+	go run ./hack/cluster down
+
+.PHONY: kubeconfig
+kubeconfig: ## Print the path of the local cluster's admin kubeconfig (with make -s).
+	@go run ./hack/cluster kubeconfig
+
+##@ Code generation
+
+.PHONY: generate
+generate: $(TOOLED) ## Generate DeepCopy methods for api/.
+	$(TOOLS)/controller-gen object paths=./api/...
+
+.PHONY: manifests
+manifests: $(TOOLED) ## Generate CRDs, RBAC and webhook configuration, for config/ and for the chart.
+	$(TOOLS)/controller-gen crd paths=./api/... output:crd:dir=config/crd/bases
+	$(TOOLS)/controller-gen rbac:roleName=kubemdm-manager paths=./controllers/... output:rbac:dir=config/rbac
+	$(TOOLS)/controller-gen webhook paths=./webhooks/... output:webhook:dir=config/webhook
+
+##@ Checks
+
+.PHONY: verify
+verify: verify-fmt verify-modules verify-generated vet lint verify-imports verify-chart ## Check all that needs no running part: formatting, go.mod, generated files, lint, import rules, chart.
+
+.PHONY: verify-fmt
+verify-fmt:
+	@unformatted=$$(git ls-files -z '*.go' | xargs -0 gofmt -l); \
+	if [ -n "$$unformatted" ]; then echo "not formatted (make fmt):"; echo "$$unformatted"; exit 1; fi
+
+.PHONY: verify-modules
+verify-modules:
+	go mod tidy -diff
+
+.PHONY: verify-generated
+verify-generated: generate manifests
+	@dirty=$$(git status --porcelain -- $(GENERATED)); \
+	if [ -n "$$dirty" ]; then echo "not as generated (make generate manifests, then commit):"; echo "$$dirty"; git diff -- $(GENERATED); exit 1; fi
+
+.PHONY: vet
+vet: ## Run go vet.
+	go vet ./...
+
+.PHONY: lint
+lint: $(TOOLED) ## Run golangci-lint with the Kubernetes API linter on api/.
+	$(GOLANGCI_LINT) run
+
+.PHONY: verify-imports
+verify-imports:
+	go test ./test/imports/
+
+.PHONY: verify-chart
+verify-chart: $(TOOLED)
+	$(TOOLS)/helm lint --strict $(CHART)
+
+##@ Tests
+
+.PHONY: test
+test: test-unit test-integration test-system ## Run unit tests, integration tests and the one main path on a real cluster.
+
+.PHONY: test-unit
+test-unit: $(TOOLED) | $(RESULTS) ## Run every test that needs neither an API server nor a cluster.
+	$(GOTEST) $(UNIT)
+
+.PHONY: test-integration
+test-integration: $(TOOLED) | $(RESULTS) ## Run the integration tests on a real kube-apiserver and etcd.
+	KUBEBUILDER_ASSETS=$$(go run ./hack/cluster assets); export KUBEBUILDER_ASSETS; \
+	$(GOTEST) -count=1 -timeout=20m ./test/integration/...
+
+.PHONY: test-system
+test-system: cluster-ready | $(RESULTS) ## Run the one main path with real pods on the local cluster.
+	KUBECONFIG=$$(go run ./hack/cluster kubeconfig); export KUBECONFIG; \
+	$(GOTEST) -count=1 -timeout=20m ./test/system/path/...
+
+.PHONY: test-system-all
+test-system-all: cluster-ready | $(RESULTS) ## Run all system tests, one package after the other (each takes minutes).
+	KUBECONFIG=$$(go run ./hack/cluster kubeconfig); export KUBECONFIG; \
+	$(GOTEST) -count=1 -p=1 -timeout=120m ./test/system/...
+
+.PHONY: bench
+bench: ## Run the benchmarks.
+	go test -run='^$$' -bench=. -benchmem $(UNIT)
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for FUZZTIME (10s).
+	FUZZTIME=$(FUZZTIME) hack/fuzz
+
+##@ Binaries, images and the local cluster
+
+PROGRAMS := manager mdmserver devicesim apnsfake
+PACKAGE_manager   := ./cmd/manager
+PACKAGE_mdmserver := ./cmd/mdmserver
+PACKAGE_devicesim := ./test/devicesim/cmd/devicesim
+PACKAGE_apnsfake  := ./test/apnsfake/cmd/apnsfake
+
+IMAGES    := $(CACHE)/images
+IMAGE_TAG ?= dev
+
+.PHONY: images
+images: $(PROGRAMS:%=image-%) ## Build the images as archives, without Docker.
+
+.PHONY: $(PROGRAMS:%=image-%)
+$(PROGRAMS:%=image-%): image-%: | $(IMAGES)
+	CGO_ENABLED=0 go build -trimpath -ldflags="-s -w -X main.version=$(VERSION)" -o $(IMAGES)/bin/$* $(PACKAGE_$*)
+	go run ./hack/image --name docker.io/kubemdm/$*:$(IMAGE_TAG) --binary $(IMAGES)/bin/$* --user 65532:65532 --entrypoint /$* --out $(IMAGES)/$*.tar
+
+.PHONY: cluster-ready
+cluster-ready: $(TOOLED) images
+	go run ./hack/cluster up
+	go run ./hack/cluster load $(PROGRAMS:%=$(IMAGES)/%.tar)
+
+.PHONY: tools
+tools: $(TOOLED) ## Build the developer tools of go.tools.mod.
+	@echo $(TOOLS)
+
+$(TOOLED):
+	GOBIN=$(TOOLS) go install -modfile=go.tools.mod tool
+	touch $@
+
+$(RESULTS) $(IMAGES):
+	mkdir -p $@

@@ -1,0 +1,167 @@
+package imports
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "rewrite testdata/*.modules")
+
+func TestNobodyBreaksTheRules(t *testing.T) {
+	for _, line := range Violations(Rules, goList(t, "./...")) {
+		t.Error(line)
+	}
+}
+
+// A new dependency of a binary is a diff of a file in git, which a reviewer sees.
+func TestModulesOfTheBinaries(t *testing.T) {
+	binaries, err := filepath.Glob("../../cmd/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range binaries {
+		binary := filepath.Base(dir)
+		t.Run(binary, func(t *testing.T) {
+			golden, got := filepath.Join("testdata", binary+".modules"), modulesOf(t, "./cmd/"+binary)
+			if *update {
+				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got != string(want) {
+				t.Errorf("cmd/%s is built from other modules than %s lists; if that is meant, run go test ./test/imports -update\ngot:\n%s", binary, golden, got)
+			}
+		})
+	}
+}
+
+func modulesOf(t *testing.T, pattern string) string {
+	t.Helper()
+	var modules []string
+	for _, p := range goList(t, pattern) {
+		if p.Module.Path != "" && p.Module.Path != Module {
+			modules = append(modules, p.Module.Path+"\n")
+		}
+	}
+	slices.Sort(modules)
+	return strings.Join(slices.Compact(modules), "")
+}
+
+func TestRules(t *testing.T) {
+	for _, tc := range []struct {
+		from, to  string
+		via       string // a package in between
+		forbidden bool
+	}{
+		{from: "mdmserver/apple", to: "k8s.io/api/core/v1", forbidden: true},
+		{from: "mdmserver/apple", to: "sigs.k8s.io/yaml", forbidden: true},
+		{from: "mdmserver/apple", to: "k8s.io/utils/clock", via: "github.com/other/lib", forbidden: true},
+		{from: "cmd/mdmserver", to: "api/v1alpha1", forbidden: true},
+		{from: "mdmserver", to: "internal/adminapi"},
+		{from: "mdmserver", to: "mdmserver/store"},
+		{from: "mdmserver/apple", to: "github.com/micromdm/nanomdm/mdm"},
+
+		{from: "controllers/device", to: "controllers/profile", forbidden: true},
+		{from: "controllers/device", to: "controllers/profile/render", via: "controllers/internal/owned", forbidden: true},
+		{from: "controllers/device", to: "controllers/device/match"},
+		{from: "controllers/device", to: "controllers/internal/loop"},
+		{from: "controllers/setup", to: "controllers/device"},
+		{from: "controllers/device", to: "mdmserver/fleet", forbidden: true},
+		{from: "controllers/device", to: "webhooks", forbidden: true},
+		{from: "controllers/setup", to: "webhooks"},
+		{from: "cmd/manager", to: "webhooks"},
+		{from: "webhooks", to: "controllers/internal/loop", forbidden: true},
+		{from: "controllers/device", to: "net/http", forbidden: true},
+		{from: "controllers/device", to: "net/http", via: "sigs.k8s.io/controller-runtime"},
+		{from: "controllers/internal/link", to: "net/http"},
+		{from: "controllers/device", to: "internal/adminapi"},
+
+		{from: "mdmserver/apple", to: "mdmserver/store", forbidden: true},
+		{from: "mdmserver/apple", to: "mdmserver/admin", forbidden: true},
+		{from: "mdmserver/admin", to: "mdmserver/store", forbidden: true},
+		{from: "mdmserver/store/sqlite", to: "mdmserver/store"},
+		{from: "mdmserver/apple", to: "mdmserver/fleet"},
+		{from: "mdmserver/fleet", to: "github.com/google/uuid", forbidden: true},
+		{from: "mdmserver/fleet", to: "net/http", forbidden: true},
+		{from: "mdmserver/fleet", to: "net/http", via: "internal/adminapi"},
+		{from: "mdmserver/fleet", to: "crypto/sha256"},
+
+		{from: "internal/adminapi", to: "github.com/google/uuid", forbidden: true},
+		{from: "internal/adminapi", to: "net/http"},
+		{from: "internal/payload/apple", to: "os", forbidden: true},
+		{from: "internal/payload/apple", to: "os", via: "fmt"},
+		{from: "internal/payload/apple", to: "net/url"},
+		{from: "internal/validate", to: "k8s.io/client-go/kubernetes", via: "api/v1alpha1", forbidden: true},
+		{from: "internal/validate", to: "k8s.io/apimachinery/pkg/util/validation/field"},
+		{from: "api/v1alpha1", to: "k8s.io/apimachinery/pkg/apis/meta/v1"},
+		{from: "api/v1alpha1", to: "sigs.k8s.io/controller-runtime/pkg/scheme", forbidden: true},
+		{from: "github.com/other/mdmserver", to: "k8s.io/api/core/v1"},
+	} {
+		t.Run(fmt.Sprintf("%s imports %s via %q", tc.from, tc.to, tc.via), func(t *testing.T) {
+			lines := Violations(Rules, graphOf(tc.from, tc.via, tc.to))
+			if broken := len(lines) > 0; broken != tc.forbidden {
+				t.Errorf("forbidden: %v, want %v\n%s", broken, tc.forbidden, strings.Join(lines, "\n"))
+			}
+		})
+	}
+}
+
+// graphOf is the graph of three packages of which each imports the next; an empty name in the middle leaves that one out.
+func graphOf(from, via, to string) []Package {
+	names := slices.DeleteFunc([]string{from, via, to}, func(n string) bool { return n == "" })
+	graph := make([]Package, len(names))
+	for i, n := range slices.Backward(names) {
+		first, _, _ := strings.Cut(n, "/")
+		graph[i] = Package{ImportPath: n, Standard: isStandard(first)}
+		if !graph[i].Standard && !strings.Contains(first, ".") {
+			graph[i].ImportPath = Module + "/" + n
+		}
+		if i+1 < len(graph) {
+			graph[i].Imports = []string{graph[i+1].ImportPath}
+			graph[i].Deps = append(graph[i].Imports, graph[i+1].Deps...)
+		}
+	}
+	return graph
+}
+
+func isStandard(first string) bool {
+	return slices.Contains([]string{"net", "os", "fmt", "crypto"}, first)
+}
+
+// goList lists packages of the repository and all they import, as they are built for a Linux container.
+func goList(t *testing.T, pattern string) []Package {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "-json=ImportPath,Standard,Imports,Deps,Module", pattern)
+	cmd.Dir = "../.."
+	cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH=amd64", "CGO_ENABLED=0")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list %s: %v\n%s", pattern, err, &stderr)
+	}
+	var packages []Package
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p Package
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return packages
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		packages = append(packages, p)
+	}
+}
