@@ -2,8 +2,6 @@ module github.com/kubemdm/kubemdm
 
 go 1.26.0
 
-replace github.com/golangci/golangci-lint/v2 => github.com/golangci/golangci-lint/v2 v2.15.0
-
 tool (
 	github.com/elastic/crd-ref-docs
 	gotest.tools/gotestsum
@@ -141,7 +139,7 @@ require (
 	github.com/golangci/dupl v0.0.0-20260401084720-c99c5cf5c202 // indirect
 	github.com/golangci/go-printf-func-name v0.1.1 // indirect
 	github.com/golangci/gofmt v0.0.0-20260820135601-e84e05053792 // indirect
-	github.com/golangci/golangci-lint/v2 v2.5.0 // indirect
+	github.com/golangci/golangci-lint/v2 v2.15.0 // indirect
 	github.com/golangci/golines v0.16.0 // indirect
 	github.com/golangci/misspell v0.8.0 // indirect
 	github.com/golangci/plugin-module-register v0.1.2 // indirect
