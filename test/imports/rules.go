@@ -108,15 +108,15 @@ var Rules = []Rule{
 		Forbids: packages(under("k8s.io/client-go", "sigs.k8s.io/controller-runtime/pkg/client", "mdmserver", "controllers")),
 	},
 	{
-		Name:    "api is vocabulary: apimachinery and cert-manager's references only",
+		Name:    "api is vocabulary: the types of Kubernetes and of cert-manager's references only",
 		Applies: under("api"),
 		Forbids: func(_ string, to Package) bool {
-			return !to.Standard && !under("api", "k8s.io/apimachinery", "github.com/cert-manager/cert-manager/pkg/apis/meta")(name(to.ImportPath))
+			return !to.Standard && !under("api", "k8s.io/api", "k8s.io/apimachinery", "github.com/cert-manager/cert-manager/pkg/apis/meta")(name(to.ImportPath))
 		},
 	},
 }
 
-// Violations returns a line for each forbidden import in the graph, sorted.
+// Violations returns a line for each package of the graph and rule that it breaks, sorted.
 func Violations(rules []Rule, graph []Package) []string {
 	byPath := make(map[string]Package, len(graph))
 	for _, p := range graph {
@@ -125,18 +125,31 @@ func Violations(rules []Rule, graph []Package) []string {
 	var lines []string
 	for _, p := range graph {
 		for _, r := range rules {
-			if !ours(p.ImportPath) || !r.Applies(name(p.ImportPath)) {
-				continue
-			}
-			for _, path := range r.reach(p) {
-				if to, known := byPath[path]; known && r.Forbids(name(p.ImportPath), to) {
-					lines = append(lines, fmt.Sprintf("%s imports %s: %s", name(p.ImportPath), name(path), r.Name))
-				}
+			if broken := r.brokenBy(p, byPath); len(broken) > 0 {
+				lines = append(lines, fmt.Sprintf("%s imports %s: %s", name(p.ImportPath), strings.Join(broken, ", "), r.Name))
 			}
 		}
 	}
 	slices.Sort(lines)
 	return lines
+}
+
+// brokenBy names what the package imports against the rule, a few at most: one wrong import often brings hundreds with it.
+func (r Rule) brokenBy(p Package, byPath map[string]Package) []string {
+	const few = 3
+	if !ours(p.ImportPath) || !r.Applies(name(p.ImportPath)) {
+		return nil
+	}
+	var broken []string
+	for _, path := range r.reach(p) {
+		if to, known := byPath[path]; known && r.Forbids(name(p.ImportPath), to) {
+			broken = append(broken, name(path))
+		}
+	}
+	if len(broken) > few {
+		broken = append(broken[:few], fmt.Sprintf("and %d more", len(broken)-few))
+	}
+	return broken
 }
 
 func (r Rule) reach(p Package) []string {
