@@ -1,0 +1,154 @@
+package config
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/kubemdm/kubemdm/internal/serverconfig"
+)
+
+// pollEvery is how often mounted folders are looked at. Kubelet itself needs up to a minute to bring a changed Secret.
+const pollEvery = 5 * time.Second
+
+// Names of the mounted folders, as Refused and metrics use them.
+const (
+	FolderServing  = "serving"
+	FolderAdmin    = "admin"
+	FolderSealing  = "sealing"
+	FolderPush     = "push"
+	FolderIdentity = "identity"
+)
+
+// Credentials are the certificates and keys of the mounted folders. It is safe for concurrent use.
+type Credentials struct {
+	log      *slog.Logger
+	serving  folder[servingPair]
+	admin    folder[adminPair]
+	sealing  folder[SealingKeys]
+	push     folder[pushPair]
+	identity folder[[]CA]
+
+	mu      sync.Mutex
+	changed chan struct{}
+}
+
+// reloader is a folder of any content.
+type reloader interface {
+	label() string
+	reload() (changed, refusedAnew bool)
+	refusal() error
+}
+
+// Open reads every mounted folder. All but the push folder must hold good content; what is wrong there stands in Refused.
+func Open(cfg serverconfig.Config, log *slog.Logger, now func() time.Time) (*Credentials, error) {
+	c := &Credentials{
+		log: log,
+		serving: folder[servingPair]{name: FolderServing, dir: cfg.ServingDir,
+			parse: func(f files, _ *servingPair) (*servingPair, error) { return parseServing(f, now()) }},
+		admin: folder[adminPair]{name: FolderAdmin, dir: cfg.AdminDir,
+			parse: func(f files, _ *adminPair) (*adminPair, error) { return parseAdmin(f, now()) }},
+		sealing: folder[SealingKeys]{name: FolderSealing, dir: cfg.SealingDir, parse: parseSealing},
+		push: folder[pushPair]{name: FolderPush, dir: cfg.Apple.Push.Dir, optional: true,
+			parse: func(f files, _ *pushPair) (*pushPair, error) { return parsePush(f, now()) }},
+		identity: folder[[]CA]{name: FolderIdentity, dir: cfg.Apple.Identity.Dir,
+			parse: func(f files, _ *[]CA) (*[]CA, error) { return parseIdentity(f) }},
+		changed: make(chan struct{}),
+	}
+	c.Reload()
+	if err := errors.Join(c.serving.refusal(), c.admin.refusal(), c.sealing.refusal(), c.identity.refusal()); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *Credentials) folders() []reloader {
+	return []reloader{&c.serving, &c.admin, &c.sealing, &c.push, &c.identity}
+}
+
+// Reload looks at every folder now.
+func (c *Credentials) Reload() {
+	changed := false
+	for _, f := range c.folders() {
+		anew, refused := f.reload()
+		switch {
+		case refused:
+			c.log.Error("mounted credentials are refused, the last good ones stay in use", "folder", f.label(), "error", f.refusal())
+		case anew:
+			c.log.Info("mounted credentials are in use", "folder", f.label())
+		}
+		changed = changed || anew
+	}
+	if !changed {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	close(c.changed)
+	c.changed = make(chan struct{})
+}
+
+// Watch reloads every few seconds and on each signal until ctx ends.
+func (c *Credentials) Watch(ctx context.Context, signals <-chan os.Signal) {
+	ticker := time.NewTicker(pollEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		case <-signals:
+		}
+		c.Reload()
+	}
+}
+
+// Changed returns a channel that is closed at the next change of any credential.
+func (c *Credentials) Changed() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.changed
+}
+
+// Serving returns the certificate that devices see, with its leaf parsed.
+func (c *Credentials) Serving() *tls.Certificate { return &c.serving.get().cert }
+
+// ServingCAPEM returns the CA file that lies beside the serving certificate, empty when there is none.
+func (c *Credentials) ServingCAPEM() []byte { return c.serving.get().caPEM }
+
+// Admin returns the internal API's certificate and the CAs of its clients.
+func (c *Credentials) Admin() (*tls.Certificate, *x509.CertPool) {
+	a := c.admin.get()
+	return &a.cert, a.clientCAs
+}
+
+// Sealing returns the keys that seal stored values.
+func (c *Credentials) Sealing() *SealingKeys { return c.sealing.get() }
+
+// Push returns the certificate for Apple's push service and its topic; ok is false while there is none.
+func (c *Credentials) Push() (cert *tls.Certificate, topic string, ok bool) {
+	p := c.push.get()
+	if p == nil {
+		return nil, "", false
+	}
+	return &p.cert, p.topic, true
+}
+
+// IdentityCAs returns the generations of the device-identity CA in order. The caller must not change the slice.
+func (c *Credentials) IdentityCAs() []CA { return *c.identity.get() }
+
+// Refused returns, by folder, why the newest content of a folder is not in use.
+func (c *Credentials) Refused() map[string]string {
+	refused := map[string]string{}
+	for _, f := range c.folders() {
+		if err := f.refusal(); err != nil {
+			refused[f.label()] = err.Error()
+		}
+	}
+	return refused
+}

@@ -1,0 +1,96 @@
+package config
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/kubemdm/kubemdm/internal/serverconfig"
+)
+
+// servingPair is the certificate that devices see.
+type servingPair struct {
+	cert  tls.Certificate
+	caPEM []byte
+}
+
+// adminPair is the internal API's certificate and what its clients must present.
+type adminPair struct {
+	cert      tls.Certificate
+	clientCAs *x509.CertPool
+}
+
+// pushPair is the certificate for Apple's push service and the topic that Apple wrote into it.
+type pushPair struct {
+	cert  tls.Certificate
+	topic string
+}
+
+func parseServing(f files, now time.Time) (*servingPair, error) {
+	pair, err := parsePair(f, now)
+	if err != nil {
+		return nil, err
+	}
+	return &servingPair{cert: pair, caPEM: f[serverconfig.CAFile]}, nil
+}
+
+func parseAdmin(f files, now time.Time) (*adminPair, error) {
+	pair, err := parsePair(f, now)
+	if err != nil {
+		return nil, err
+	}
+	ca, err := f.need(serverconfig.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(ca) {
+		return nil, fmt.Errorf("%s holds no PEM certificate: it must be the CA of the internal API's clients", serverconfig.CAFile)
+	}
+	return &adminPair{cert: pair, clientCAs: pool}, nil
+}
+
+func parsePush(f files, now time.Time) (*pushPair, error) {
+	pair, err := parsePair(f, now)
+	if err != nil {
+		return nil, err
+	}
+	topic := topicOf(pair.Leaf)
+	if topic == "" {
+		return nil, fmt.Errorf("%s has no topic (UID attribute of its subject): it is not an MDM push certificate from identity.apple.com", serverconfig.CertFile)
+	}
+	return &pushPair{cert: pair, topic: topic}, nil
+}
+
+// parsePair reads a certificate and its key and refuses what a TLS peer would refuse.
+func parsePair(f files, now time.Time) (tls.Certificate, error) {
+	certPEM, certErr := f.need(serverconfig.CertFile)
+	keyPEM, keyErr := f.need(serverconfig.KeyFile)
+	if err := errors.Join(certErr, keyErr); err != nil {
+		return tls.Certificate{}, err
+	}
+	pair, err := tls.X509KeyPair(certPEM, keyPEM)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("%s and %s are no pair, put the key that the certificate was made for: %w", serverconfig.CertFile, serverconfig.KeyFile, err)
+	}
+	if now.After(pair.Leaf.NotAfter) {
+		return tls.Certificate{}, fmt.Errorf("%s expired at %s: renew it", serverconfig.CertFile, pair.Leaf.NotAfter.Format(time.RFC3339))
+	}
+	if now.Before(pair.Leaf.NotBefore) {
+		return tls.Certificate{}, fmt.Errorf("%s is valid from %s only: check the clock", serverconfig.CertFile, pair.Leaf.NotBefore.Format(time.RFC3339))
+	}
+	return pair, nil
+}
+
+// topicOf returns the UID attribute of the subject (RFC 4519, section 2.39), in which Apple puts the push topic, or "".
+func topicOf(cert *x509.Certificate) string {
+	for _, name := range cert.Subject.Names {
+		if name.Type.String() == "0.9.2342.19200300.100.1.1" {
+			topic, _ := name.Value.(string)
+			return topic
+		}
+	}
+	return ""
+}

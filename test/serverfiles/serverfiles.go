@@ -1,0 +1,117 @@
+// Package serverfiles lays out the plain files with which a protocol server runs alone: its configuration and the folders that Secrets are
+// mounted to in a cluster.
+package serverfiles
+
+import (
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/json"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/kubemdm/kubemdm/internal/serverconfig"
+	"github.com/kubemdm/kubemdm/test/pki"
+)
+
+// Host is the public name of the server; AdminClient the name that the internal API's client must bear; Topic that of the push certificate.
+const (
+	Host        = "mdm.example.test"
+	AdminClient = "kubemdm-manager"
+	Topic       = "com.apple.mgmt.External.00000000-0000-4000-8000-000000000001"
+)
+
+// Files are the written files and the authorities behind them.
+type Files struct {
+	Config serverconfig.Config
+	// Dir holds a folder for each of serving, admin, sealing, push, identity and store.
+	Dir string
+	// WebCA signs the serving certificate, AdminCA both sides of the internal API, PushCA the push certificate, IdentityCA (the only
+	// generation) devices.
+	WebCA, AdminCA, PushCA, IdentityCA *pki.CA
+}
+
+// Write makes everything in a temporary folder. All listeners are on free ports of the loopback interface.
+func Write(t testing.TB) *Files {
+	t.Helper()
+	dir := t.TempDir()
+	f := &Files{
+		Dir:   dir,
+		WebCA: pki.NewCA(t, "web"), AdminCA: pki.NewCA(t, "admin"), PushCA: pki.NewCA(t, "push"), IdentityCA: pki.NewIdentityCA(t, "device identity 1"),
+		Config: serverconfig.Config{
+			Namespace: "fleet", Name: "main", Host: Host, Organization: "Example",
+			Listen:     serverconfig.Listen{Devices: "127.0.0.1:0", Admin: "127.0.0.1:0", Health: "127.0.0.1:0"},
+			ServingDir: filepath.Join(dir, "serving"), TrustAnchor: true,
+			AdminDir: filepath.Join(dir, "admin"), AdminClient: AdminClient,
+			SealingDir:  filepath.Join(dir, "sealing"),
+			Store:       serverconfig.Store{SQLite: &serverconfig.SQLite{Path: filepath.Join(dir, "store", "mdm.db")}},
+			SilentAfter: serverconfig.Duration(7 * 24 * time.Hour),
+			Apple: &serverconfig.Apple{
+				Push: serverconfig.Push{Dir: filepath.Join(dir, "push"), URL: "https://127.0.0.1:1"},
+				Identity: serverconfig.Identity{Dir: filepath.Join(dir, "identity"),
+					Validity: serverconfig.Duration(365 * 24 * time.Hour), RenewBefore: serverconfig.Duration(180 * 24 * time.Hour)},
+				AccessRights: 8191,
+			},
+		},
+	}
+	f.WritePair(t, "serving", f.WebCA.Issue(t, pki.Leaf{CN: Host, Names: []string{Host}}), f.WebCA)
+	f.WritePair(t, "admin", f.AdminCA.Issue(t, pki.Leaf{CN: "server", Names: []string{"127.0.0.1"}}), f.AdminCA)
+	f.WritePair(t, "push", f.PushCA.Issue(t, pki.Leaf{CN: "APSP:1", UID: Topic}), nil)
+	key := make([]byte, 32)
+	rand.Read(key)
+	f.Put(t, "sealing/k1", key)
+	f.Put(t, "sealing/"+serverconfig.PrimaryFile, []byte("k1"))
+	f.Put(t, "identity/1.crt", f.IdentityCA.CertPEM())
+	f.Put(t, "identity/1.key", f.IdentityCA.KeyPEM(t))
+	f.Put(t, "identity/"+serverconfig.RolesFile, []byte(`{"1": "Active"}`))
+	if err := os.Mkdir(filepath.Join(dir, "store"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// WritePair puts a pair into a folder, with the certificate of ca beside it unless ca is nil.
+func (f *Files) WritePair(t testing.TB, folder string, pair tls.Certificate, ca *pki.CA) {
+	t.Helper()
+	cert, key := pki.PEM(t, pair)
+	f.Put(t, folder+"/"+serverconfig.CertFile, cert)
+	f.Put(t, folder+"/"+serverconfig.KeyFile, key)
+	if ca != nil {
+		f.Put(t, folder+"/"+serverconfig.CAFile, ca.CertPEM())
+	}
+}
+
+// Put writes one file below Dir.
+func (f *Files) Put(t testing.TB, name string, content []byte) {
+	t.Helper()
+	path := filepath.Join(f.Dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// WriteConfig writes Config as the configuration file and returns its path.
+func (f *Files) WriteConfig(t testing.TB) string {
+	t.Helper()
+	b, err := json.MarshalIndent(f.Config, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Put(t, "mdmserver.json", b)
+	return filepath.Join(f.Dir, "mdmserver.json")
+}
+
+// AdminHTTP returns an HTTP client that presents a certificate of the internal API's client CA with this common name.
+func (f *Files) AdminHTTP(t testing.TB, cn string) *http.Client {
+	t.Helper()
+	transport := &http.Transport{TLSClientConfig: &tls.Config{
+		RootCAs: f.AdminCA.Pool(), Certificates: []tls.Certificate{f.AdminCA.Issue(t, pki.Leaf{CN: cn})},
+	}}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport, Timeout: time.Minute}
+}
