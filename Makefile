@@ -62,11 +62,16 @@ manifests: $(TOOLED) ## Generate CRDs, RBAC and webhook configuration, for confi
 	$(TOOLS)/controller-gen crd paths=./api/... output:crd:dir=config/crd/bases
 	$(TOOLS)/controller-gen rbac:roleName=kubemdm-manager paths=./controllers/... output:rbac:dir=config/rbac
 	$(TOOLS)/controller-gen webhook paths=./webhooks/... output:webhook:dir=config/webhook
+# The chart's templates read these files, so that config/ and the chart can not drift apart.
+	rm -rf $(CHART)/files
+	mkdir -p $(CHART)/files
+	cp -r config/crd/bases $(CHART)/files/crds
+	cp config/rbac/role.yaml config/webhook/manifests.yaml $(CHART)/files
 
 ##@ Checks
 
 .PHONY: verify
-verify: verify-fmt verify-modules verify-generated vet lint verify-imports verify-chart ## Check all that needs no running part: formatting, go.mod, generated files, lint, import rules, chart.
+verify: verify-fmt verify-modules verify-generated vet lint verify-imports verify-chart verify-kustomize ## Check all that needs no running part: formatting, go.mod, generated files, lint, import rules, chart, kustomize.
 
 .PHONY: verify-fmt
 verify-fmt:
@@ -97,6 +102,10 @@ verify-imports:
 .PHONY: verify-chart
 verify-chart: $(TOOLED)
 	$(TOOLS)/helm lint --strict $(CHART)
+
+.PHONY: verify-kustomize
+verify-kustomize: $(TOOLED)
+	for file in $$(git ls-files 'config/*kustomization.yaml'); do $(TOOLS)/kustomize build "$$(dirname "$$file")" >/dev/null; done
 
 ##@ Tests
 
@@ -138,6 +147,9 @@ PACKAGE_mdmserver := ./cmd/mdmserver
 PACKAGE_devicesim := ./test/devicesim/cmd/devicesim
 PACKAGE_apnsfake  := ./test/apnsfake/cmd/apnsfake
 
+# mdmserver calls Apple's push service, and so needs the public roots.
+IMAGEFLAGS_mdmserver := --ca-certificates=/etc/ssl/certs/ca-certificates.crt
+
 IMAGES    := $(CACHE)/images
 IMAGE_TAG ?= dev
 
@@ -147,7 +159,7 @@ images: $(PROGRAMS:%=image-%) ## Build the images as archives, without Docker.
 .PHONY: $(PROGRAMS:%=image-%)
 $(PROGRAMS:%=image-%): image-%: | $(IMAGES)
 	CGO_ENABLED=0 go build -trimpath -ldflags="-s -w -X main.version=$(VERSION)" -o $(IMAGES)/bin/$* $(PACKAGE_$*)
-	go run ./hack/image --name docker.io/kubemdm/$*:$(IMAGE_TAG) --binary $(IMAGES)/bin/$* --user 65532:65532 --entrypoint /$* --out $(IMAGES)/$*.tar
+	go run ./hack/image --name docker.io/kubemdm/$*:$(IMAGE_TAG) --binary $(IMAGES)/bin/$* --user 65532:65532 --entrypoint /$* $(IMAGEFLAGS_$*) --out $(IMAGES)/$*.tar
 
 .PHONY: cluster-ready
 cluster-ready: $(TOOLED) images
