@@ -21,7 +21,7 @@ FUZZTIME ?= 10s
 
 # What generators write. verify fails when running them again changes any of it.
 CHART     := charts/kubemdm
-GENERATED := 'api/*zz_generated*' config/crd/bases config/rbac/role.yaml config/webhook/manifests.yaml $(CHART)/files
+GENERATED := 'api/*zz_generated*' docs/reference.md config/crd/bases config/rbac/role.yaml config/webhook/manifests.yaml $(CHART)/files
 
 ##@ Everyday
 
@@ -54,8 +54,9 @@ kubeconfig: ## Print the path of the local cluster's admin kubeconfig (with make
 ##@ Code generation
 
 .PHONY: generate
-generate: $(TOOLED) ## Generate DeepCopy methods for api/.
+generate: $(TOOLED) ## Generate DeepCopy methods and the reference page for api/.
 	$(TOOLS)/controller-gen object paths=./api/...
+	$(TOOLS)/crd-ref-docs --log-level=ERROR --source-path=api --config=hack/api-reference.yaml --renderer=markdown --output-path=docs/reference.md
 
 .PHONY: manifests
 manifests: $(TOOLED) ## Generate CRDs, RBAC and webhook configuration, for config/ and for the chart.
@@ -97,7 +98,7 @@ lint: $(TOOLED) ## Run golangci-lint with the Kubernetes API linter on api/.
 
 .PHONY: verify-imports
 verify-imports:
-	go test ./test/imports/
+	go test -count=1 ./test/imports/
 
 .PHONY: verify-chart
 verify-chart: $(TOOLED)
