@@ -1,0 +1,43 @@
+package v1alpha1
+
+// Conditions of a DeviceCommand.
+const (
+	// DeviceCommandAccepted is True when the spec makes sense, the target exists and, for a wipe, the confirmations name exactly this enrolment.
+	DeviceCommandAccepted = "Accepted"
+	// DeviceCommandPublished is True when the server has the command.
+	DeviceCommandPublished = "Published"
+	// DeviceCommandSucceeded is True when the command has finished and no device failed: each one succeeded, or is Unconfirmed as restarts and shutdowns may be.
+	DeviceCommandSucceeded = "Succeeded"
+	// DeviceCommandFailed is True when the command has finished and a device failed, expired or left before, and absent otherwise.
+	DeviceCommandFailed = "Failed"
+)
+
+// Reasons in the conditions of a DeviceCommand.
+const (
+	// DeviceCommandDeviceNotFound: target.deviceRef names no Device in this namespace. Correct the name in a new command.
+	DeviceCommandDeviceNotFound = "DeviceNotFound"
+	// DeviceCommandDeviceNotEnrolled: the Device has no live enrolment. Enrol it; the command goes on by itself until its deadline.
+	DeviceCommandDeviceNotEnrolled = "DeviceNotEnrolled"
+	// DeviceCommandWrongServer: the Device belongs to another MDMServer. Correct serverRef in a new command.
+	DeviceCommandWrongServer = "WrongServer"
+	// DeviceCommandNothingSelected: no enrolled device matches target.selector. Check it against the labels of your Devices in a new command.
+	DeviceCommandNothingSelected = "NothingSelected"
+	// DeviceCommandConfirmationMismatch: serial number or enrolment id of the wipe are not those of the Device, which may have enrolled anew.
+	// Nothing was sent. Look at the Device, then write a new command.
+	DeviceCommandConfirmationMismatch = "ConfirmationMismatch"
+	// DeviceCommandSpecConflict: a command of this name with another spec is still running at the server. Use another name, or wait for it.
+	DeviceCommandSpecConflict = "SpecConflict"
+	// DeviceCommandRunning: devices have not all answered. Wait; the deadline ends it.
+	DeviceCommandRunning = "Running"
+	// DeviceCommandDone: every device did it. Nothing to do.
+	DeviceCommandDone = "Done"
+	// DeviceCommandSomeFailed: some devices did not do it; status.results says which and why.
+	DeviceCommandSomeFailed = "SomeFailed"
+	// DeviceCommandDeadlineExceeded: some devices were not reached before the deadline. Write a new command for them.
+	DeviceCommandDeadlineExceeded = "DeadlineExceeded"
+)
+
+// KnownConditions implements Object.
+func (*DeviceCommand) KnownConditions() []string {
+	return []string{ConditionReady, DeviceCommandAccepted, DeviceCommandPublished, DeviceCommandSucceeded}
+}

@@ -1,0 +1,63 @@
+package v1alpha1
+
+// Conditions of an MDMServer.
+const (
+	// MDMServerCredentialsReady is True when the keys that nothing can replace are present: the sealing keys, the generations of the
+	// device-identity CA and the internal API's certificates.
+	MDMServerCredentialsReady = "CredentialsReady"
+	// MDMServerCertificatesReady is True when the serving certificate is issued, covers the host and is not about to expire.
+	MDMServerCertificatesReady = "CertificatesReady"
+	// MDMServerDeployed is True when the wanted number of server pods is available.
+	MDMServerDeployed = "Deployed"
+	// MDMServerReachable is True while the operator hears from the server's internal API.
+	MDMServerReachable = "Reachable"
+	// MDMServerPubliclyTrusted is True when the serving certificate chains to a public root, so that devices trust it by themselves.
+	MDMServerPubliclyTrusted = "PubliclyTrusted"
+	// MDMServerPushReady is True when the server holds a push certificate that Apple accepts.
+	MDMServerPushReady = "PushReady"
+)
+
+// Reasons in the conditions of an MDMServer.
+const (
+	// MDMServerKeyLost: key material that has been in use is gone, and stored data or enrolled devices depend on it. Restore the Secret that
+	// the message names from a backup; the operator never makes it anew.
+	MDMServerKeyLost = "KeyLost"
+	// MDMServerIssuing: cert-manager has not issued a certificate yet. Wait; if it lasts, see the Certificate that the message names.
+	MDMServerIssuing = "Issuing"
+	// MDMServerRotating: a new generation of the device-identity CA is on its way. Wait.
+	MDMServerRotating = "Rotating"
+	// MDMServerCertificateInvalid: the certificate in the Secret of spec.tls cannot be used; the message says why. Replace it.
+	MDMServerCertificateInvalid = "CertificateInvalid"
+	// MDMServerCertificateExpired: the serving certificate has expired and devices refuse the server. Renew it; see its issuer if cert-manager should have.
+	MDMServerCertificateExpired = "CertificateExpired"
+	// MDMServerHostMismatch: the serving certificate is for other names than spec.host. Replace it.
+	MDMServerHostMismatch = "HostMismatch"
+	// MDMServerRollingOut: pods are being replaced. Wait.
+	MDMServerRollingOut = "RollingOut"
+	// MDMServerUnavailable: pods do not become ready. See the events and logs of the pods that the message names.
+	MDMServerUnavailable = "Unavailable"
+	// MDMServerStopped: spec.replicas is 0. Raise it to serve devices.
+	MDMServerStopped = "Stopped"
+	// MDMServerConnected: the internal API answers. Nothing to do.
+	MDMServerConnected = "Connected"
+	// MDMServerSelfSigned: devices trust the serving certificate only by the enrolment profile, and PCs not at all. Use spec.tls.type Issuer or Secret.
+	MDMServerSelfSigned = "SelfSigned"
+	// MDMServerPrivateCA: the serving certificate comes from a CA that devices do not know by themselves. Use a public one, or see that devices trust yours.
+	MDMServerPrivateCA = "PrivateCA"
+	// MDMServerPublicCA: devices trust the serving certificate by themselves. Nothing to do.
+	MDMServerPublicCA = "PublicCA"
+	// MDMServerNoAPNSCertificate: spec.apple.apnsCertificateRef is absent or names nothing. Create the APNSCertificate; without one no Apple device can enrol.
+	MDMServerNoAPNSCertificate = "NoAPNSCertificate"
+	// MDMServerAPNSCertificateNotReady: the APNSCertificate has a fault. See its conditions.
+	MDMServerAPNSCertificateNotReady = "APNSCertificateNotReady"
+	// MDMServerPushPaused: Apple refuses the push certificate or its topic; pushing pauses and no device is changed. See the APNSCertificate.
+	MDMServerPushPaused = "PushPaused"
+)
+
+// KnownConditions implements Object.
+func (*MDMServer) KnownConditions() []string {
+	return []string{
+		ConditionReady, MDMServerCredentialsReady, MDMServerCertificatesReady, MDMServerDeployed, MDMServerReachable,
+		MDMServerPubliclyTrusted, MDMServerPushReady,
+	}
+}

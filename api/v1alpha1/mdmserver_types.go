@@ -1,0 +1,388 @@
+package v1alpha1
+
+import (
+	cmmeta "github.com/cert-manager/cert-manager/pkg/apis/meta/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// MDMServer runs a device management server at a public host name. Devices enrol with it, ask it for commands and keep its
+// address for as long as they are enrolled.
+//
+// Deleting an MDMServer stops the server. It touches no device, and the Secrets that hold its key material and the volume that holds its
+// state stay: an MDMServer of the same name and host takes them up again.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:categories=mdm
+// +kubebuilder:subresource:status
+// +kubebuilder:subresource:scale:specpath=.spec.replicas,statuspath=.status.replicas,selectorpath=.status.selector
+// +kubebuilder:printcolumn:name="READY",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="HOST",type=string,JSONPath=`.spec.host`
+// +kubebuilder:printcolumn:name="ENROLLED",type=integer,JSONPath=`.status.enrolled`
+// +kubebuilder:printcolumn:name="BEHIND",type=integer,JSONPath=`.status.behind`
+// +kubebuilder:printcolumn:name="MESSAGE",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].message`,priority=1
+// +kubebuilder:printcolumn:name="AGE",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 40",message="the name may have at most 40 characters, since the names of what the server owns are built from it"
+type MDMServer struct {
+	metav1.TypeMeta `json:",inline"`
+	// metadata is the standard object's metadata.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitzero"`
+
+	// spec is what the server should be.
+	// +required
+	Spec MDMServerSpec `json:"spec,omitzero"`
+
+	// status is what the server is.
+	// +optional
+	Status MDMServerStatus `json:"status,omitzero"`
+}
+
+// MDMServerSpec is what a server should be.
+//
+// +kubebuilder:validation:XValidation:rule="self.storage.type != 'SQLite' || self.replicas <= 1",message="SQLite storage allows one replica, or none to stop the server"
+type MDMServerSpec struct {
+	// host is the public DNS name of the server, with ":port" only if the port is not 443. Devices remember it and refuse a server that
+	// moves, so it can never be changed: choose a name that you will keep.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=259
+	// +kubebuilder:validation:Pattern=`^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*(:[1-9][0-9]{0,4})?$`
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="host is immutable: enrolled devices would refuse the server"
+	Host string `json:"host,omitempty"`
+
+	// organization is shown to people when they enrol a device, and in the device's list of profiles.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	Organization string `json:"organization,omitempty"`
+
+	// replicas is the number of server pods; 0 stops the server and changes nothing on devices. SQLite storage allows one.
+	// +optional
+	// +kubebuilder:default=1
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=32
+	Replicas *int32 `json:"replicas,omitempty"`
+
+	// image overrides the server image that belongs to the installed version of the operator.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Image string `json:"image,omitempty"`
+
+	// storage is where the server keeps its state. It cannot be changed afterwards; a volume that gets too small is grown by editing its
+	// PersistentVolumeClaim.
+	// +optional
+	// +kubebuilder:default={type: SQLite}
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="storage is immutable"
+	Storage Storage `json:"storage,omitzero"`
+
+	// tls says where the certificate comes from that devices see.
+	// +optional
+	// +kubebuilder:default={type: SelfSigned}
+	TLS ServingTLS `json:"tls,omitzero"`
+
+	// apple serves Apple devices. {} takes the defaults.
+	// +required
+	Apple *AppleServer `json:"apple,omitempty"`
+
+	// exposure is how devices reach the server from outside the cluster.
+	// +optional
+	// +kubebuilder:default={}
+	Exposure Exposure `json:"exposure,omitzero"`
+
+	// silentAfter is how long a device may keep silent before its condition Responding turns False.
+	// +optional
+	// +kubebuilder:default="168h"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1m')",message="silentAfter must be at least 1m"
+	SilentAfter metav1.Duration `json:"silentAfter,omitzero"`
+
+	// resources of the server container.
+	// +optional
+	Resources corev1.ResourceRequirements `json:"resources,omitzero"`
+
+	// nodeSelector restricts the nodes that the server runs on.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=32
+	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
+
+	// tolerations let the server run on tainted nodes.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	Tolerations []corev1.Toleration `json:"tolerations,omitempty"`
+}
+
+// StorageType selects a member of Storage.
+//
+// +kubebuilder:validation:Enum=SQLite
+type StorageType string
+
+// StorageSQLite keeps state in a file on a volume of the server's own.
+const StorageSQLite StorageType = "SQLite"
+
+// Storage is where a server keeps its state.
+type Storage struct {
+	// type is the kind of storage.
+	// +unionDiscriminator
+	// +required
+	Type StorageType `json:"type,omitempty"`
+
+	// sqlite configures storage of type SQLite.
+	// +optional
+	// +kubebuilder:default={}
+	SQLite SQLiteStorage `json:"sqlite,omitzero"`
+}
+
+// SQLiteStorage keeps state in a file on a persistent volume.
+type SQLiteStorage struct {
+	// size of the volume. A thousand devices need some hundred megabytes, most of it results of commands.
+	// +optional
+	// +kubebuilder:default="5Gi"
+	Size resource.Quantity `json:"size,omitzero"`
+
+	// storageClassName of the volume; absent: the cluster's default class.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	StorageClassName string `json:"storageClassName,omitempty"`
+}
+
+// TLSType selects a member of ServingTLS.
+//
+// +kubebuilder:validation:Enum=SelfSigned;Issuer;Secret
+type TLSType string
+
+// The sources of a serving certificate.
+const (
+	// TLSSelfSigned is for demos: devices trust it by an anchor in the enrolment profile, but people have to accept that profile first.
+	TLSSelfSigned TLSType = "SelfSigned"
+	// TLSIssuer asks a cert-manager issuer.
+	TLSIssuer TLSType = "Issuer"
+	// TLSSecret takes the certificate from a Secret that somebody else looks after.
+	TLSSecret TLSType = "Secret"
+)
+
+// ServingTLS says where the certificate comes from that devices see. Use one that devices trust by themselves; a self-signed one is for demos.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.issuerRef) == (self.type == 'Issuer')",message="issuerRef is required with type Issuer and not allowed with another type"
+// +kubebuilder:validation:XValidation:rule="has(self.secretRef) == (self.type == 'Secret')",message="secretRef is required with type Secret and not allowed with another type"
+type ServingTLS struct {
+	// type is the source of the certificate.
+	// +unionDiscriminator
+	// +required
+	Type TLSType `json:"type,omitempty"`
+
+	// issuerRef is the cert-manager issuer that issues the certificate.
+	// +optional
+	IssuerRef *cmmeta.IssuerReference `json:"issuerRef,omitempty"`
+
+	// secretRef is a Secret of type kubernetes.io/tls with the certificate, its chain and its key. A new content is served at once.
+	// +optional
+	SecretRef *LocalReference `json:"secretRef,omitempty"`
+}
+
+// AppleServer serves Apple devices.
+type AppleServer struct {
+	// apnsCertificateRef is the APNSCertificate with which devices are woken. Without it devices cannot enrol, since its topic is part of
+	// every enrolment.
+	// +optional
+	APNSCertificateRef *LocalReference `json:"apnsCertificateRef,omitempty"`
+
+	// identity configures the certificates by which the server knows its devices.
+	// +optional
+	// +kubebuilder:default={}
+	Identity DeviceIdentity `json:"identity,omitzero"`
+
+	// accessRights is the sum of what the server may do on devices that enrol from now on; 8191 is all
+	// (1 inspect and 2 install configuration profiles, 4 lock and clear passcodes, 8 erase, 16 device and 32 network information, 64 inspect
+	// and 128 install provisioning profiles, 256 list applications, 512 restriction and 1024 security queries, 2048 settings, 4096 manage applications).
+	// Devices that are enrolled keep the rights they enrolled with.
+	// +optional
+	// +kubebuilder:default=8191
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=8191
+	// +kubebuilder:validation:XValidation:rule="(self / 2) % 2 == 0 || self % 2 == 1",message="right 2 (install profiles) needs right 1 (inspect profiles)"
+	// +kubebuilder:validation:XValidation:rule="(self / 128) % 2 == 0 || (self / 64) % 2 == 1",message="right 128 (install provisioning profiles) needs right 64 (inspect provisioning profiles)"
+	AccessRights int32 `json:"accessRights,omitempty"`
+
+	// push configures the way to Apple's push service.
+	// +optional
+	// +kubebuilder:default={}
+	Push ApplePush `json:"push,omitzero"`
+}
+
+// DeviceIdentity configures the certificates that devices get when they enrol, and the CA that issues them.
+//
+// +kubebuilder:validation:XValidation:rule="duration(self.renewBefore) < duration(self.validity)",message="renewBefore must be shorter than validity"
+// +kubebuilder:validation:XValidation:rule="duration(self.validity) < duration(self.caValidity)",message="validity must be shorter than caValidity, since no certificate outlives its issuer"
+type DeviceIdentity struct {
+	// validity of a device's certificate. A device that stays silent until its certificate has expired must enrol again.
+	// +optional
+	// +kubebuilder:default="8760h"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(s|m|h))+$`
+	Validity metav1.Duration `json:"validity,omitzero"`
+
+	// renewBefore is how long before its end a certificate is renewed, spread over a tenth of this time so that a fleet that enrolled together
+	// does not renew together. The default is half a year: a device may lie in a drawer that long and still come back.
+	// +optional
+	// +kubebuilder:default="4320h"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(s|m|h))+$`
+	RenewBefore metav1.Duration `json:"renewBefore,omitzero"`
+
+	// issuerRef is the cert-manager issuer that signs the CA's generations; absent: each generation is self-signed, which is enough, since only
+	// the server itself has to trust it.
+	// +optional
+	IssuerRef *cmmeta.IssuerReference `json:"issuerRef,omitempty"`
+
+	// caValidity of one generation of the CA. The next generation starts early enough for every certificate to end before its issuer.
+	// +optional
+	// +kubebuilder:default="87600h"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(s|m|h))+$`
+	CAValidity metav1.Duration `json:"caValidity,omitzero"`
+}
+
+// ApplePush configures the way to Apple's push service.
+type ApplePush struct {
+	// url of the push service. Change it only for tests and for proxies.
+	// +optional
+	// +kubebuilder:default="https://api.push.apple.com"
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="isURL(self) && url(self).getScheme() == 'https' && url(self).getHost() != ''",message="url must be an https URL"
+	URL string `json:"url,omitempty"`
+
+	// caConfigMapRef is the certificate (PEM) of the CA that the push service's certificate comes from; absent: the public ones.
+	// +optional
+	CAConfigMapRef *KeyReference `json:"caConfigMapRef,omitempty"`
+}
+
+// MDMServerStatus is what a server is.
+type MDMServerStatus struct {
+	CommonStatus `json:",inline"`
+
+	// url is the address that devices use.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	URL string `json:"url,omitempty"`
+
+	// replicas is the number of server pods there are.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Replicas *int32 `json:"replicas,omitempty"`
+
+	// selector selects the server pods, for the scale subresource.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Selector string `json:"selector,omitempty"`
+
+	// version of the running server.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	Version string `json:"version,omitempty"`
+
+	// storeEpoch identifies the server's store; it is another one after a restore.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	StoreEpoch string `json:"storeEpoch,omitempty"`
+
+	// certificates of the server with their ends. A generation of the identity CA that is listed here is never made anew.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=32
+	Certificates []ServerCertificate `json:"certificates,omitempty"`
+
+	// sealingKeys are the ids of the keys that have sealed stored data. A key that is listed here is never made anew.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=253
+	SealingKeys []string `json:"sealingKeys,omitempty"`
+
+	// pushTopic is the topic of the APNs certificate that the server pushes with.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	PushTopic string `json:"pushTopic,omitempty"`
+
+	// enrolled counts the enrolled devices.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Enrolled *int32 `json:"enrolled,omitempty"`
+
+	// behind counts the enrolled devices for which work is waiting.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Behind *int32 `json:"behind,omitempty"`
+
+	// responding counts the enrolled devices that were heard from within spec.silentAfter.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Responding *int32 `json:"responding,omitempty"`
+}
+
+// CARole is what a generation of the device-identity CA does.
+//
+// +kubebuilder:validation:Enum=Next;Active;Retired
+type CARole string
+
+// The roles of a generation of the device-identity CA.
+const (
+	// CARoleNext is trusted and does not issue yet.
+	CARoleNext CARole = "Next"
+	// CARoleActive is trusted and issues.
+	CARoleActive CARole = "Active"
+	// CARoleRetired is trusted until the last certificate it issued has expired.
+	CARoleRetired CARole = "Retired"
+)
+
+// ServerCertificate is one certificate of a server.
+type ServerCertificate struct {
+	// name is Serving, Push, Admin or IdentityCA-<generation>.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	Name string `json:"name,omitempty"`
+
+	// role of a generation of the identity CA.
+	// +optional
+	Role CARole `json:"role,omitempty"`
+
+	// fingerprint is the lower-case hex SHA-256 of the certificate.
+	// +optional
+	// +kubebuilder:validation:MinLength=64
+	// +kubebuilder:validation:MaxLength=64
+	Fingerprint string `json:"fingerprint,omitempty"`
+
+	// notAfter is the end of the certificate.
+	// +optional
+	NotAfter *metav1.Time `json:"notAfter,omitempty"`
+}
+
+// GetCommonStatus implements Object.
+func (s *MDMServer) GetCommonStatus() *CommonStatus { return &s.Status.CommonStatus }
+
+// MDMServerList is a list of MDMServers.
+//
+// +kubebuilder:object:root=true
+type MDMServerList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []MDMServer `json:"items"`
+}
