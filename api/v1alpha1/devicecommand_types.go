@@ -70,7 +70,8 @@ type DeviceCommandSpec struct {
 
 // CommandTarget is who should do something.
 //
-// +kubebuilder:validation:XValidation:rule="has(self.deviceRef) != has(self.selector)",message="give exactly one of deviceRef and selector"
+// +kubebuilder:validation:ExactlyOneOf=deviceRef;selector
+// +kubebuilder:validation:MinProperties=1
 type CommandTarget struct {
 	// deviceRef is one Device.
 	// +optional

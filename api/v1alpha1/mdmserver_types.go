@@ -74,13 +74,13 @@ type MDMServerSpec struct {
 	// storage is where the server keeps its state. It cannot be changed afterwards; a volume that gets too small is grown by editing its
 	// PersistentVolumeClaim.
 	// +optional
-	// +kubebuilder:default={type: SQLite}
+	// +kubebuilder:default={}
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="storage is immutable"
 	Storage Storage `json:"storage,omitzero"`
 
 	// tls says where the certificate comes from that devices see.
 	// +optional
-	// +kubebuilder:default={type: SelfSigned}
+	// +kubebuilder:default={}
 	TLS ServingTLS `json:"tls,omitzero"`
 
 	// apple serves Apple devices. {} takes the defaults.
@@ -129,7 +129,8 @@ const StorageSQLite StorageType = "SQLite"
 type Storage struct {
 	// type is the kind of storage.
 	// +unionDiscriminator
-	// +required
+	// +optional
+	// +kubebuilder:default=SQLite
 	Type StorageType `json:"type,omitempty"`
 
 	// sqlite configures storage of type SQLite.
@@ -174,7 +175,8 @@ const (
 type ServingTLS struct {
 	// type is the source of the certificate.
 	// +unionDiscriminator
-	// +required
+	// +optional
+	// +kubebuilder:default=SelfSigned
 	Type TLSType `json:"type,omitempty"`
 
 	// issuerRef is the cert-manager issuer that issues the certificate.

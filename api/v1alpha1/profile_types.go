@@ -169,7 +169,7 @@ type AppleProfile struct {
 // MobileconfigSource is where a whole configuration profile is: an unsigned property list, as XML or binary.
 // Its PayloadIdentifier is kept and owned by one Profile of a server; PayloadUUID and PayloadScope are set by the operator.
 //
-// +kubebuilder:validation:XValidation:rule="[has(self.inline), has(self.configMapRef), has(self.secretRef)].filter(x, x).size() == 1",message="give exactly one of inline, configMapRef and secretRef"
+// +kubebuilder:validation:ExactlyOneOf=inline;configMapRef;secretRef
 type MobileconfigSource struct {
 	// inline is the profile itself, as an XML property list.
 	// +optional
