@@ -106,8 +106,8 @@ func readModule(dir string) (versions map[string]string, hash string, err error)
 // folder returns where the artifacts of the module are.
 func (b *builder) folder(module string) string { return b.folders[module] }
 
-// path returns where the artifact called name is.
-func (b *builder) path(name string) string {
+// artifact returns where the artifact called name is.
+func (b *builder) artifact(name string) string {
 	for _, a := range artifacts {
 		if a.name == name {
 			return filepath.Join(b.folders[a.module], name)
@@ -146,7 +146,7 @@ func (b *builder) build(ctx context.Context, wanted []artifact) error {
 func (b *builder) missing(wanted []artifact) []artifact {
 	var missing []artifact
 	for _, a := range wanted {
-		if _, err := os.Stat(b.path(a.name)); errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(b.artifact(a.name)); errors.Is(err, fs.ErrNotExist) {
 			missing = append(missing, a)
 		}
 	}
@@ -178,7 +178,7 @@ func (b *builder) produce(ctx context.Context, a artifact) error {
 	if err != nil {
 		return err
 	}
-	return os.Rename(result, b.path(a.name))
+	return os.Rename(result, b.artifact(a.name))
 }
 
 func (b *builder) compile(ctx context.Context, a artifact, out string) error {

@@ -1,0 +1,198 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// process is a living process of the cluster: a daemon, a shim, a process of a container or one that `up` started and
+// left when it was killed. They are known by their cgroup alone, which all of them inherit from `up`, so that nothing has
+// to be recorded and nothing recorded can be stale.
+type process struct {
+	pid  int
+	args []string
+}
+
+func (p process) String() string { return fmt.Sprintf("%d %s", p.pid, strings.Join(p.args, " ")) }
+
+// name is the base name of the program.
+func (p process) name() string { return filepath.Base(p.args[0]) }
+
+// ownProcesses returns the processes that are the cluster's, except this one.
+func ownProcesses() ([]process, error) {
+	all, err := processes("/proc")
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(all, func(p process) bool { return p.pid == os.Getpid() || !inOwnCgroup("/proc", p.pid) }), nil
+}
+
+// processes lists those below proc that live and have a command line: no zombies and no kernel threads.
+func processes(proc string) ([]process, error) {
+	entries, err := os.ReadDir(proc)
+	if err != nil {
+		return nil, fmt.Errorf("listing processes: %w", err)
+	}
+	var list []process
+	for _, entry := range entries {
+		pid, err := strconv.Atoi(entry.Name())
+		if err != nil {
+			continue
+		}
+		// A zombie's command line is empty; a process that ended meanwhile has no file.
+		line, err := os.ReadFile(filepath.Join(proc, entry.Name(), "cmdline"))
+		if err != nil || len(line) == 0 {
+			continue
+		}
+		list = append(list, process{pid: pid, args: strings.Split(strings.TrimSuffix(string(line), "\x00"), "\x00")})
+	}
+	return list, nil
+}
+
+func inOwnCgroup(proc string, pid int) bool {
+	content, err := os.ReadFile(filepath.Join(proc, strconv.Itoa(pid), "cgroup"))
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(parseCgroups(bytes.NewReader(content)), func(m membership) bool { return isOwnCgroup(m.path) })
+}
+
+// killAll ends the processes at once and waits until they are gone.
+func killAll(ctx context.Context, list func() ([]process, error)) error {
+	const patience = 20 * time.Second
+	return poll(ctx, patience, "processes to end", func() (bool, error) {
+		living, err := list()
+		for _, p := range living {
+			err = errors.Join(err, p.kill())
+		}
+		return len(living) == 0, err
+	})
+}
+
+// kill holds the process before it looks at it again, so that the number cannot have passed on to another.
+func (p process) kill() error {
+	handle, err := os.FindProcess(p.pid)
+	if err != nil {
+		return nil
+	}
+	defer handle.Release()
+	if !inOwnCgroup("/proc", p.pid) {
+		return nil
+	}
+	if err := handle.Signal(syscall.SIGKILL); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("killing %s: %w", p, err)
+	}
+	return nil
+}
+
+// running returns the living processes of the daemon, whichever version of it they are.
+func (c *cluster) running(name string) ([]process, error) {
+	own, err := ownProcesses()
+	return slices.DeleteFunc(own, func(p process) bool {
+		return p.name() != name || !strings.HasPrefix(p.args[0], filepath.Dir(c.folder(kubernetesModule))+"/")
+	}), err
+}
+
+// start makes sure that the daemon runs with its arguments in the folder dir; one that runs with others is replaced.
+func (c *cluster) start(ctx context.Context, d daemon, dir string) error {
+	args := append([]string{c.artifact(d.name)}, d.args...)
+	running, err := c.running(d.name)
+	if err != nil {
+		return err
+	}
+	if len(running) == 1 && slices.Equal(running[0].args, args) {
+		return nil
+	}
+	if err := killAll(ctx, func() ([]process, error) { return c.running(d.name) }); err != nil {
+		return err
+	}
+	for _, address := range d.listen {
+		if err := checkFree(address); err != nil {
+			return fmt.Errorf("%s cannot listen on %s; stop what does: %w", d.name, address, err)
+		}
+	}
+	c.progress("starting %s", d.name)
+	return c.spawn(args, dir)
+}
+
+// spawn starts a process that outlives this one, with its output in the log folder.
+func (c *cluster) spawn(args []string, dir string) error {
+	name := filepath.Base(args[0])
+	if err := os.MkdirAll(c.path("log"), 0o700); err != nil {
+		return err
+	}
+	log, err := os.OpenFile(c.log(name), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	command := exec.Command(args[0], args[1:]...)
+	command.Dir = dir
+	command.Env = append(os.Environ(), "PATH="+c.folder(containerdModule)+":"+os.Getenv("PATH"))
+	command.Stdout, command.Stderr = log, log
+	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := command.Start(); err != nil {
+		return fmt.Errorf("starting %s: %w", name, err)
+	}
+	go command.Wait() // reaps it if it ends before this program does
+	return nil
+}
+
+func (c *cluster) log(name string) string { return c.path("log", name+".log") }
+
+func checkFree(address string) error {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	return listener.Close()
+}
+
+// poll calls done every 200 ms until it says so, fails or patience ends; a failure of done is retried until then.
+func poll(ctx context.Context, patience time.Duration, what string, done func() (bool, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		ok, err := done()
+		if ok && err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(fmt.Errorf("waiting for %s: %w", what, ctx.Err()), err)
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+// lastLines returns the end of the file at path.
+func lastLines(path string, count int) string {
+	file, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "(no log)"
+	}
+	if err != nil {
+		return err.Error()
+	}
+	defer file.Close()
+	var lines []string
+	for scanner := bufio.NewScanner(file); scanner.Scan(); {
+		if lines = append(lines, scanner.Text()); len(lines) > count {
+			lines = lines[1:]
+		}
+	}
+	return strings.Join(lines, "\n")
+}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	storageClass   = "local"
+	defaultVolumes = 8
+	volumeCapacity = "10Gi" // of the disk's free space; nothing enforces it
+)
+
+// volume is the part of a PersistentVolume that matters here.
+type volume struct {
+	Metadata struct{ Name string }
+	Spec     struct {
+		StorageClassName string
+		Local            struct{ Path string }
+	}
+	Status struct{ Phase string }
+}
+
+// volumes lists the local volumes.
+func (c *cluster) volumes(ctx context.Context) ([]volume, error) {
+	var list struct{ Items []volume }
+	err := c.get(ctx, &list, "persistentvolumes")
+	return slices.DeleteFunc(list.Items, func(v volume) bool { return v.Spec.StorageClassName != storageClass }), err
+}
+
+func inPhase(volumes []volume, phase string) []volume {
+	return slices.DeleteFunc(slices.Clone(volumes), func(v volume) bool { return v.Status.Phase != phase })
+}
+
+// ensureVolumes makes sure that count local volumes are free: it empties the released ones, then makes more.
+func (c *cluster) ensureVolumes(ctx context.Context, count int) error {
+	volumes, err := c.volumes(ctx)
+	if err != nil {
+		return err
+	}
+	released := inPhase(volumes, "Released")
+	for _, v := range released {
+		if err := c.recycle(ctx, v); err != nil {
+			return err
+		}
+	}
+	free := len(released) + len(inPhase(volumes, "Available"))
+	for i := 0; free < count; i++ {
+		name := fmt.Sprintf("local-%d", i)
+		if slices.ContainsFunc(volumes, func(v volume) bool { return v.Metadata.Name == name }) {
+			continue
+		}
+		if err := c.createVolume(ctx, name); err != nil {
+			return err
+		}
+		free++
+	}
+	return poll(ctx, 30*time.Second, "volumes to become available", func() (bool, error) {
+		volumes, err := c.volumes(ctx)
+		return len(inPhase(volumes, "Available")) >= count, err
+	})
+}
+
+// recycle deletes the data of a released volume and lets another claim have it.
+func (c *cluster) recycle(ctx context.Context, v volume) error {
+	if err := c.emptyVolumeFolder(v.Spec.Local.Path); err != nil {
+		return fmt.Errorf("recycling volume %s: %w", v.Metadata.Name, err)
+	}
+	_, err := c.kubectl(ctx, "", "patch", "persistentvolume", v.Metadata.Name, "--type=merge", `--patch={"spec":{"claimRef":null}}`)
+	return err
+}
+
+func (c *cluster) createVolume(ctx context.Context, name string) error {
+	path := c.path("volumes", name)
+	if err := c.emptyVolumeFolder(path); err != nil {
+		return fmt.Errorf("making volume %s: %w", name, err)
+	}
+	type object = map[string]any
+	manifest, err := json.Marshal(object{
+		"apiVersion": "v1",
+		"kind":       "PersistentVolume",
+		"metadata":   object{"name": name},
+		"spec": object{
+			"storageClassName":              storageClass,
+			"capacity":                      object{"storage": volumeCapacity},
+			"accessModes":                   []string{"ReadWriteOnce"},
+			"persistentVolumeReclaimPolicy": "Retain",
+			"local":                         object{"path": path},
+			"nodeAffinity": object{"required": object{"nodeSelectorTerms": []object{{
+				"matchExpressions": []object{{"key": "kubernetes.io/hostname", "operator": "In", "values": []string{nodeName}}},
+			}}}},
+		},
+	})
+	if err != nil {
+		return err
+	}
+	return c.apply(ctx, string(manifest))
+}
+
+// emptyVolumeFolder makes the folder anew, so that neither data nor owner of its last user remain.
+func (c *cluster) emptyVolumeFolder(path string) error {
+	if filepath.Dir(path) != c.path("volumes") || strings.HasPrefix(filepath.Base(path), ".") {
+		return errors.New(path + " is not in the folder of the cluster's volumes")
+	}
+	if err := os.RemoveAll(path); err != nil {
+		return err
+	}
+	return os.MkdirAll(path, 0o755)
+}
