@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -38,7 +39,7 @@ func parseCgroups(r io.Reader) []membership {
 	return list
 }
 
-// cgroupFolder returns where the cgroup of the membership is mounted.
+// folder returns where the cgroup of the membership is mounted.
 func (m membership) folder(mounts []mount) (string, bool) {
 	for _, mnt := range mounts {
 		mounted := mnt.fstype == "cgroup2" && m.controllers == "" ||
@@ -53,71 +54,64 @@ func (m membership) folder(mounts []mount) (string, bool) {
 	return "", false
 }
 
-// enterCgroup moves this process, and so every process that it will start, into the cluster's cgroup.
+// enterCgroup moves this process, and so every process that it will start, into the cluster's cgroup, and makes the one
+// below which the kubelet will put pods.
 //
-// With cgroup v1 that is a child of the cgroup this process is in: the limits it was given keep holding. The unified
-// hierarchy allows no processes in an inner cgroup, so there it is a child of the root, and the daemons are one level
-// below, because runc places containers beside the cgroup of its caller.
+// With cgroup v1 the former is a child of the cgroup this process is in: the limits it was given keep holding. The
+// unified hierarchy allows no processes in an inner cgroup, so there it is a child of the pods' one.
 func enterCgroup() error {
 	mounts, err := readMounts()
 	if err != nil {
 		return err
 	}
-	content, err := os.Open("/proc/self/cgroup")
+	file, err := os.Open("/proc/self/cgroup")
 	if err != nil {
 		return err
 	}
-	defer content.Close()
-	memberships := parseCgroups(content)
+	defer file.Close()
+	memberships := parseCgroups(file)
 	unified := len(memberships) == 1
-	joined := 0
 	for _, m := range memberships {
-		if isOwnCgroup(m.path) {
-			return errors.New("this process already is in the cluster's cgroup: run it outside")
-		}
 		if m.controllers == "" && !unified {
 			continue // the hierarchy of systemd, without controllers
 		}
-		if unified {
-			m.path = "/"
-		}
-		parent, ok := m.folder(mounts)
+		pods, ok := membership{m.controllers, "/" + cgroupName}.folder(mounts)
 		if !ok {
-			continue
+			return fmt.Errorf("the cgroup hierarchy %q is not mounted: mount it below /sys/fs/cgroup", m.controllers)
 		}
-		own := filepath.Join(parent, cgroupName)
-		if unified {
-			own = filepath.Join(own, "daemons")
+		daemons := filepath.Join(pods, "daemons")
+		if !unified {
+			daemons, _ = membership{m.controllers, filepath.Join(m.path, cgroupName)}.folder(mounts)
 		}
-		if err := joinCgroup(own); err != nil {
-			return fmt.Errorf("entering cgroup %s: %w", own, err)
+		if err := errors.Join(makeCgroup(pods), makeCgroup(daemons)); err != nil {
+			return fmt.Errorf("making the cluster's cgroups: %w", err)
 		}
-		joined++
-	}
-	if joined == 0 {
-		return errors.New("no cgroup hierarchy is mounted: mount cgroup2 on /sys/fs/cgroup")
+		if err := os.WriteFile(filepath.Join(daemons, "cgroup.procs"), []byte("0"), 0o644); err != nil {
+			return fmt.Errorf("entering the cluster's cgroup: %w", err)
+		}
 	}
 	return nil
 }
 
-func joinCgroup(dir string) error {
+func makeCgroup(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	// A new cpuset of cgroup v1 is empty and takes no process.
-	for _, file := range []string{"cpuset.cpus", "cpuset.mems"} {
-		inherited, err := os.ReadFile(filepath.Join(filepath.Dir(dir), file))
-		if errors.Is(err, fs.ErrNotExist) {
+	// A new cpuset of cgroup v1 is empty and takes no process. (That of cgroup v2 is not there yet.)
+	for _, name := range []string{"cpuset.cpus", "cpuset.mems"} {
+		file := filepath.Join(dir, name)
+		if current, err := os.ReadFile(file); err != nil || len(bytes.TrimSpace(current)) > 0 {
 			continue
+		}
+		inherited, err := os.ReadFile(filepath.Join(filepath.Dir(dir), name))
+		if err == nil {
+			err = os.WriteFile(file, inherited, 0o644)
 		}
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(dir, file), inherited, 0o644); err != nil {
-			return err
-		}
 	}
-	return os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte("0"), 0o644)
+	return nil
 }
 
 // ownCgroups returns the cluster's cgroups in all hierarchies, children after their parents.

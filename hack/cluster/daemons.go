@@ -82,6 +82,7 @@ func (c *cluster) clients(etc string) []daemon {
 			"--use-service-account-credentials=true",
 			"--service-account-private-key-file=" + c.path("pki/service-account.key"),
 			"--root-ca-file=" + c.path("pki/ca.crt"),
+			"--flex-volume-plugin-dir=" + c.path("kubelet/volume-plugins"),
 			"--cluster-signing-cert-file=" + c.path("pki/ca.crt"),
 			"--cluster-signing-key-file=" + c.path("pki/ca.key"),
 		}},

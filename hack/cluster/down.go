@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -34,23 +36,56 @@ func (c *cluster) down(ctx context.Context) error {
 	return nil
 }
 
-// ownFiles lists the files outside the state folder: links to container logs that the kubelet makes, results that the
-// CNI library caches, sockets of the shims. None of their places can be configured.
+// ownFiles lists the files outside the state folder, whose places cannot be configured: results that the CNI library
+// caches, links to container logs that the kubelet makes, and sockets of the shims.
 func (c *cluster) ownFiles() ([]string, error) {
-	own, err := filepath.Glob("/var/lib/cni/results/" + podNetwork + "-*")
-	if err != nil {
-		return nil, err
-	}
-	logs, err := filepath.Glob("/var/log/containers/*.log")
-	if err != nil {
-		return nil, err
-	}
-	for _, log := range logs {
-		if target, err := os.Readlink(log); err == nil && strings.HasPrefix(target, c.dir+"/") {
-			own = append(own, log)
+	var own []string
+	for _, kind := range []struct {
+		pattern string
+		// refersTo returns the part of the file that names the state folder when it is the cluster's.
+		refersTo func(file string) (string, error)
+	}{
+		{"/var/lib/cni/results/*", readText},
+		{"/var/log/containers/*.log", os.Readlink},
+	} {
+		files, err := filepath.Glob(kind.pattern)
+		if err != nil {
+			return nil, err
+		}
+		for _, file := range files {
+			if text, err := kind.refersTo(file); err == nil && strings.Contains(text, c.dir+"/") {
+				own = append(own, file)
+			}
 		}
 	}
-	return own, nil
+	sockets, err := c.shimSockets()
+	return append(own, sockets...), err
+}
+
+func readText(file string) (string, error) {
+	content, err := os.ReadFile(file)
+	return string(content), err
+}
+
+// shimSockets returns the sockets on which containerd reaches its shims, from what it noted beside each container.
+func (c *cluster) shimSockets() ([]string, error) {
+	notes, err := filepath.Glob(c.path("containerd/state/io.containerd.runtime.v2.task/k8s.io/*/bootstrap.json"))
+	if err != nil {
+		return nil, err
+	}
+	var sockets []string
+	for _, note := range notes {
+		var connection struct{ Address string }
+		content, err := os.ReadFile(note)
+		if err != nil || json.Unmarshal(content, &connection) != nil {
+			continue // written only in part when containerd was killed: it had not used it
+		}
+		socket := strings.TrimPrefix(connection.Address, "unix://")
+		if _, err := os.Stat(socket); err == nil && !slices.Contains(sockets, socket) {
+			sockets = append(sockets, socket)
+		}
+	}
+	return sockets, nil
 }
 
 func (c *cluster) removeFiles() error {

@@ -26,6 +26,7 @@ type settings struct {
 	Dir           string // state folder
 	ContainerdBin string // folder of containerd, runc and the CNI plugins
 	PauseImage    string
+	Cgroup        string
 	NodeName      string
 	NodeAddress   string
 	PodBridge     string
@@ -39,6 +40,7 @@ func (c *cluster) settings() settings {
 		Dir:           c.dir,
 		ContainerdBin: c.folder(containerdModule),
 		PauseImage:    pauseImage,
+		Cgroup:        cgroupName,
 		NodeName:      nodeName,
 		NodeAddress:   nodeAddress,
 		PodBridge:     podBridge,
@@ -95,7 +97,7 @@ func (c *cluster) configure() (etc string, err error) {
 	if err := writeFiles(etc, files); err != nil {
 		return "", err
 	}
-	// These two are read again when they change, and have names that others rely on.
+	// These two have places that others rely on.
 	network, err := render("cni.conflist", c.settings())
 	if err != nil {
 		return "", err
@@ -119,6 +121,10 @@ func writeFiles(dir string, files map[string][]byte) error {
 		return err
 	}
 	for name, content := range files {
+		// kube-proxy ends when its file is written, even with the same content.
+		if current, err := os.ReadFile(filepath.Join(dir, name)); err == nil && bytes.Equal(current, content) {
+			continue
+		}
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
 			return err
 		}
