@@ -22,6 +22,9 @@ const (
 	DeviceAwaitingEnrollment = "AwaitingEnrollment"
 	// DeviceDuplicateIdentity: another Device declares the same serial number or UDID, and it was first. Delete one of the two.
 	DeviceDuplicateIdentity = "DuplicateIdentity"
+	// DeviceUnknownToServer: the device was enrolled and the server does not know it any more (its store was restored or replaced). Restore a
+	// newer store, or enrol the device again; nothing was taken from it.
+	DeviceUnknownToServer = "UnknownToServer"
 	// DeviceEnrollmentPending: the device has begun to enrol. Wait for its first TokenUpdate.
 	DeviceEnrollmentPending = "EnrollmentPending"
 	// DeviceEnrollmentEnded: the enrolment is over; the message says why. Enrol the device again, or delete the object.

@@ -20,8 +20,8 @@ const (
 	DeviceCommandDeviceNotEnrolled = "DeviceNotEnrolled"
 	// DeviceCommandWrongServer: the Device belongs to another MDMServer. Correct serverRef in a new command.
 	DeviceCommandWrongServer = "WrongServer"
-	// DeviceCommandNothingSelected: no enrolled device matches target.selector. Check it against the labels of your Devices in a new command.
-	DeviceCommandNothingSelected = "NothingSelected"
+	// DeviceCommandNoTargets: no enrolled device matches target.selector. Check it against the labels of your Devices in a new command.
+	DeviceCommandNoTargets = "NoTargets"
 	// DeviceCommandConfirmationMismatch: serial number or enrolment id of the wipe are not those of the Device, which may have enrolled anew.
 	// Nothing was sent. Look at the Device, then write a new command.
 	DeviceCommandConfirmationMismatch = "ConfirmationMismatch"

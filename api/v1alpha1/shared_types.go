@@ -25,8 +25,8 @@ const (
 const (
 	// LabelServer names the MDMServer that an object belongs to.
 	LabelServer = "mdm.kubemdm.io/server"
-	// LabelOrigin tells a Device that a controller made of an enrolment (DeviceDiscovered) from those that people declare.
-	LabelOrigin = "mdm.kubemdm.io/origin"
+	// LabelDiscovered with the value "true" tells a Device that a controller made of an enrolment from those that people declare.
+	LabelDiscovered = "mdm.kubemdm.io/discovered"
 )
 
 // Object is what all kinds of this package have in common; controllers run every kind through the same engine by it.
