@@ -1,0 +1,138 @@
+package loop
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
+)
+
+// conflictRetry is the pause after a write met a newer object: long enough for the cache to catch up.
+const conflictRetry = 500 * time.Millisecond
+
+// Engine runs reconciles. All controllers share one.
+type Engine struct {
+	Client client.Client
+	Events events.EventRecorder
+	Clock  clock.PassiveClock
+}
+
+// Spec is one kind's reconcile.
+type Spec struct {
+	// Steps run in order until one of them does not return nil.
+	Steps []Step
+	// Finalize runs in their place once the object is being deleted. When it is empty the object gets no finalizer; when all of it
+	// returned nil the finalizer goes. What a step that gives up said to its Report becomes an event.
+	Finalize []Step
+	// Ready names the conditions that must all be True for Ready to be True. The first that is not lends Ready its reason and message.
+	Ready []string
+}
+
+// Step is one part of a reconcile.
+type Step struct {
+	// Condition is the one condition that the step sets, through its Report; empty for a step without one.
+	Condition string
+	// Run does the work. The condition becomes what it said to the Report. If it said nothing, then nil means True, Wait and Stall mean False
+	// with their reason, and any other error means Unknown and a retry with back-off. A condition that is not among the object's
+	// KnownConditions is abnormal: it becomes True only by the Report, and nil without it removes the condition.
+	//
+	// Steps behind one that did not return nil keep their conditions. Run may write the object's metadata only through a copy, since the
+	// answer of the API server would overwrite the status.
+	Run func(ctx context.Context, r *Report) error
+}
+
+// Run reconciles obj once. It writes the status in one patch, and only if something changed.
+//
+// An object with the paused annotation is left alone, deletion included.
+func (e *Engine) Run(ctx context.Context, obj mdmv1alpha1.Object, spec Spec) (ctrl.Result, error) {
+	result, err := e.run(ctx, obj, spec)
+	if apierrors.IsConflict(err) {
+		return ctrl.Result{RequeueAfter: conflictRetry}, nil
+	}
+	return result, err
+}
+
+func (e *Engine) run(ctx context.Context, obj mdmv1alpha1.Object, spec Spec) (ctrl.Result, error) {
+	deleting := !obj.GetDeletionTimestamp().IsZero()
+	if deleting && !controllerutil.ContainsFinalizer(obj, mdmv1alpha1.Finalizer) {
+		return ctrl.Result{}, nil
+	}
+	if obj.GetAnnotations()[mdmv1alpha1.AnnotationPaused] == "true" {
+		return ctrl.Result{}, e.write(ctx, begin(obj, e.Clock.Now()), (*pass).pause)
+	}
+	if !deleting && len(spec.Finalize) > 0 {
+		if err := e.finalizer(ctx, obj, controllerutil.AddFinalizer); err != nil {
+			return ctrl.Result{}, fmt.Errorf("adding the finalizer: %w", err)
+		}
+	}
+	p := begin(obj, e.Clock.Now())
+	steps := spec.Finalize
+	if !deleting {
+		steps = spec.Steps
+		p.introduce()
+	}
+	err := p.run(ctx, steps)
+	if apierrors.IsConflict(err) || ctx.Err() != nil {
+		return ctrl.Result{}, err // says nothing about the object
+	}
+	if deleting && err == nil {
+		if err := e.finalizer(ctx, obj, controllerutil.RemoveFinalizer); err != nil {
+			return ctrl.Result{}, client.IgnoreNotFound(fmt.Errorf("removing the finalizer: %w", err))
+		}
+		e.tell(obj, p.transitions())
+		return ctrl.Result{}, nil
+	}
+	if err := e.write(ctx, p, func(p *pass) { p.conclude(spec.Ready, err) }); err != nil {
+		return ctrl.Result{}, err
+	}
+	return p.result(err)
+}
+
+// finalizer changes the finalizers on a copy, so that the object keeps the status it has in memory.
+func (e *Engine) finalizer(ctx context.Context, obj mdmv1alpha1.Object, change func(client.Object, string) bool) error {
+	changed := obj.DeepCopyObject().(mdmv1alpha1.Object)
+	if !change(changed, mdmv1alpha1.Finalizer) {
+		return nil
+	}
+	// The list is replaced as a whole: without the lock another controller's finalizer could be lost.
+	patch := client.MergeFromWithOptions(obj, client.MergeFromWithOptimisticLock{})
+	if err := e.Client.Patch(ctx, changed, patch); err != nil {
+		return err
+	}
+	obj.SetFinalizers(changed.GetFinalizers())
+	obj.SetResourceVersion(changed.GetResourceVersion())
+	return nil
+}
+
+// write ends a pass: it completes the status, patches it if it changed, and tells of the transitions.
+func (e *Engine) write(ctx context.Context, p *pass, complete func(*pass)) error {
+	complete(p)
+	patch := client.MergeFrom(p.before)
+	data, err := patch.Data(p.obj)
+	if err != nil {
+		return fmt.Errorf("comparing the status: %w", err)
+	}
+	if string(data) == "{}" {
+		return nil
+	}
+	transitions := p.transitions()
+	if err := e.Client.Status().Patch(ctx, p.obj, patch); err != nil {
+		return client.IgnoreNotFound(fmt.Errorf("writing the status: %w", err))
+	}
+	e.tell(p.obj, transitions)
+	return nil
+}
+
+func (e *Engine) tell(obj mdmv1alpha1.Object, transitions []transition) {
+	for _, t := range transitions {
+		e.Events.Eventf(obj, nil, t.eventType, t.Reason, action, "%s", t.note())
+	}
+}
