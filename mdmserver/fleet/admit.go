@@ -1,0 +1,182 @@
+package fleet
+
+import (
+	"time"
+
+	"github.com/kubemdm/kubemdm/internal/adminapi"
+)
+
+// supersededGrace is how long a replaced certificate still works: requests that the device signed before it switched may be on their way.
+const supersededGrace = 10 * time.Minute
+
+// claim is a certificate's claim to speak for a device, and all that is known of both.
+type claim struct {
+	identity Identity
+	channel  Channel
+	now      time.Time
+	// device, known (the certificate) and issued (its enrolment) are nil when the store does not know them.
+	device *DeviceRow
+	known  *IdentityRow
+	issued *EnrollmentRow
+}
+
+func gatherClaim(tx *txn, id Identity, ch Channel) (*claim, error) {
+	c := &claim{identity: id, channel: ch, now: tx.now}
+	var err error
+	if c.device, err = tx.Device(ch.DeviceID); err != nil {
+		return nil, err
+	}
+	if c.known, err = tx.Identity(id.Fingerprint); err != nil {
+		return nil, err
+	}
+	c.issued, err = tx.Enrollment(id.EnrollmentID)
+	return c, err
+}
+
+// check is one reason to refuse a claim.
+type check func(*claim) error
+
+func refuse(c *claim, checks ...check) error {
+	for _, check := range checks {
+		if err := check(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *claim) sameEnrolment() bool {
+	return c.device != nil && c.device.EnrollmentID == c.identity.EnrollmentID
+}
+
+// otherDevice: an enrolment belongs to the device that first used it.
+func otherDevice(c *claim) error {
+	if c.issued != nil && c.issued.DeviceID != "" && c.issued.DeviceID != c.channel.DeviceID {
+		return ErrWrongIdentity
+	}
+	return nil
+}
+
+func notEnrolled(c *claim) error {
+	if c.device == nil || c.sameEnrolment() && c.device.State == adminapi.DeviceEnded {
+		return ErrNotEnrolled
+	}
+	return nil
+}
+
+// otherEnrolment: the device has moved on to another enrolment, or the certificate was never its own.
+func otherEnrolment(c *claim) error {
+	switch {
+	case c.sameEnrolment():
+		return nil
+	case c.issued != nil && c.issued.DeviceID == c.channel.DeviceID:
+		return ErrSuperseded
+	}
+	return ErrWrongIdentity
+}
+
+func rejected(c *claim) error {
+	if c.known != nil && !c.known.RejectAfter.IsZero() && !c.now.Before(c.known.RejectAfter) {
+		return ErrSuperseded
+	}
+	return nil
+}
+
+// unknownAndOld: a certificate the store does not know was issued after the backup that the store was restored from, so it is newer than
+// any the store knows of this enrolment. Our CA and the enrolment in its name prove that we issued it. An older one was replaced.
+func unknownAndOld(c *claim) error {
+	if c.known == nil && c.identity.NotBefore.Before(c.device.IdentityNotBefore) {
+		return ErrSuperseded
+	}
+	return nil
+}
+
+func pending(c *claim) error {
+	if c.device.State == adminapi.DevicePending {
+		return ErrNotEnrolled
+	}
+	return nil
+}
+
+// userWithoutDevice: a user channel speaks only through its device's enrolment.
+func userWithoutDevice(c *claim) error {
+	if !c.channel.IsDevice() {
+		return pending(c)
+	}
+	return nil
+}
+
+// speaks decides whether the claim is that of the device's own live enrolment.
+func speaks(c *claim) error {
+	return refuse(c, otherDevice, notEnrolled, otherEnrolment, rejected, unknownAndOld, userWithoutDevice)
+}
+
+// manages is speaks for messages that only a fully enrolled device sends.
+func manages(c *claim) error {
+	if err := speaks(c); err != nil {
+		return err
+	}
+	return pending(c)
+}
+
+// boundTo says whether the enrolment was issued by a token for this very device.
+func (e *EnrollmentRow) boundTo(deviceID string, facts DeviceFacts) bool {
+	return e.SerialNumber != "" && e.SerialNumber == facts.SerialNumber || e.UDID != "" && e.UDID == deviceID
+}
+
+// boundElsewhere: a token for one device enrols no other.
+func boundElsewhere(facts DeviceFacts) check {
+	return func(c *claim) error {
+		if c.issued != nil && (c.issued.SerialNumber != "" || c.issued.UDID != "") && !c.issued.boundTo(c.channel.DeviceID, facts) {
+			return ErrWrongIdentity
+		}
+		return nil
+	}
+}
+
+// userAlone: only a device enrols; its users come along with a TokenUpdate.
+func userAlone(c *claim) error {
+	if !c.channel.IsDevice() {
+		return ErrNotEnrolled
+	}
+	return nil
+}
+
+// unknownEnrolment: the store was restored from before the certificate was issued; nothing is known that could be managed.
+func unknownEnrolment(c *claim) error {
+	if c.issued == nil && !c.sameEnrolment() {
+		return ErrNotEnrolled
+	}
+	return nil
+}
+
+// usedUp: an enrolment that the device left, or that ended, is never entered again.
+func usedUp(c *claim) error {
+	if c.issued != nil && c.issued.DeviceID != "" && !c.sameEnrolment() || c.sameEnrolment() && c.device.State == adminapi.DeviceEnded {
+		return ErrSuperseded
+	}
+	return nil
+}
+
+// takeover: a device that is enrolled is left alone by any new identity whose token was not made for it. A pending enrolment holds its
+// place only if its own token was: until the first TokenUpdate nothing was entrusted to it.
+func takeover(c *claim) error {
+	if c.device == nil || c.sameEnrolment() || c.issued.boundTo(c.device.ID, c.device.Facts) {
+		return nil
+	}
+	if c.device.State == adminapi.DeviceEnrolled || c.device.State == adminapi.DevicePending && c.device.Bound {
+		return ErrReenrolmentBlocked
+	}
+	return nil
+}
+
+// enrols decides whether an Authenticate with this claim is accepted.
+func enrols(c *claim, facts DeviceFacts) error {
+	if err := refuse(c, userAlone, otherDevice, unknownEnrolment, usedUp, rejected); err != nil {
+		return err
+	}
+	if c.sameEnrolment() {
+		return unknownAndOld(c)
+	}
+	return refuse(c, boundElsewhere(facts), takeover)
+}

@@ -1,0 +1,239 @@
+package fleet
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/kubemdm/kubemdm/internal/adminapi"
+)
+
+// Pauses between pushes to a channel that connected and is still behind.
+const (
+	// wakeUnanswered: the device holds a command. If it crashes over it, nothing but a push brings it back.
+	wakeUnanswered = 10 * time.Minute
+	// wakeLeftOver: what is left was deferred by the device, which connects by itself once it can.
+	wakeLeftOver = time.Hour
+)
+
+// zeroTime is "none".
+var zeroTime time.Time
+
+// session is one request of a channel to the command endpoint.
+type session struct {
+	f       *Fleet
+	tx      *txn
+	device  *DeviceRow
+	channel *ChannelRow
+}
+
+// work is what waits for a channel, in the order of delivery.
+type work struct {
+	renew    bool
+	unenroll bool
+	targets  []TargetRow
+	removals []RecordRow
+	installs []StateRow
+}
+
+func (w *work) empty() bool {
+	return !w.renew && !w.unenroll && len(w.targets)+len(w.removals)+len(w.installs) == 0
+}
+
+// Connect takes a report and returns the channel's next command, nil if there is nothing to do, in one transaction. An unknown or
+// repeated answer changes nothing. Errors as of Verify.
+func (f *Fleet) Connect(ctx context.Context, id Identity, ch Channel, r Report) ([]byte, error) {
+	if r.Status == StatusIdle {
+		idle, err := f.nothingToDo(ctx, id, ch)
+		if err != nil || idle {
+			return nil, err
+		}
+	}
+	var command []byte
+	err := f.identified(ctx, id, ch, manages, func(tx *txn, c *claim) error {
+		s, err := f.newSession(tx, c)
+		if err != nil || s == nil {
+			return err
+		}
+		if err := s.credit(r); err != nil {
+			return err
+		}
+		if s.device.State == adminapi.DeviceEnded {
+			return nil
+		}
+		command, err = s.next(r.Status == StatusIdle)
+		return err
+	})
+	return command, err
+}
+
+// nothingToDo answers an idle device without writing, which is what nearly all requests of a quiet fleet are.
+func (f *Fleet) nothingToDo(ctx context.Context, id Identity, ch Channel) (bool, error) {
+	idle := false
+	err := f.view(ctx, func(tx *txn) error {
+		c, err := gatherClaim(tx, id, ch)
+		if err != nil {
+			return err
+		}
+		if err := manages(c); err != nil {
+			return err
+		}
+		s, err := f.newSession(tx, c)
+		if err != nil || s == nil || c.known == nil || !s.channel.WakeAt.IsZero() {
+			return err
+		}
+		w, err := s.gather()
+		idle = err == nil && w.empty()
+		return err
+	})
+	if idle {
+		f.saw(ch.DeviceID)
+	}
+	return idle, err
+}
+
+// newSession returns nil for a channel that sent no TokenUpdate yet.
+func (f *Fleet) newSession(tx *txn, c *claim) (*session, error) {
+	channel, err := tx.Channel(c.channel.ID)
+	if err != nil || channel == nil || !channel.Enabled {
+		return nil, err
+	}
+	return &session{f: f, tx: tx, device: c.device, channel: channel}, nil
+}
+
+// gather lists all that waits for the channel, whether it may be offered now or not. An ignored device is asked nothing.
+func (s *session) gather() (*work, error) {
+	w := &work{}
+	if s.device.Intent == adminapi.IntentIgnore {
+		return w, nil
+	}
+	var err error
+	if s.channel.IsDevice() {
+		w.renew = !s.device.RenewAt.After(s.tx.now)
+		w.unenroll = s.device.Intent == adminapi.IntentUnenroll
+		if w.targets, err = s.tx.OpenTargets(s.device.ID); err != nil {
+			return nil, err
+		}
+	}
+	if w.removals, err = s.removals(); err != nil {
+		return nil, err
+	}
+	w.installs, err = s.tx.OpenStates(s.channel.ID)
+	return w, err
+}
+
+// removals lists what is on the channel under an identifier that nothing assigned carries. An artifact whose identifier was edited keeps its
+// old profile until the new one is installed.
+func (s *session) removals() ([]RecordRow, error) {
+	stray, err := s.tx.StrayRecords(s.channel.ID)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(stray, func(r RecordRow) bool {
+		state, stateErr := s.tx.State(s.channel.ID, r.Artifact)
+		if stateErr != nil {
+			err = stateErr
+		}
+		return state != nil && state.Outcome != OutcomeInstalled
+	}), err
+}
+
+// offerable keeps what may be delivered in this very answer.
+func (w *work) offerable(now time.Time, d *DeviceRow) *work {
+	return &work{
+		renew:    w.renew,
+		unenroll: w.unenroll && !d.UnenrollAt.After(now),
+		targets:  slices.DeleteFunc(slices.Clone(w.targets), func(t TargetRow) bool { return !t.offerable(now) }),
+		removals: slices.DeleteFunc(slices.Clone(w.removals), func(r RecordRow) bool { return !r.offerable(now) }),
+		installs: slices.DeleteFunc(slices.Clone(w.installs), func(st StateRow) bool { return !st.offerable(now) }),
+	}
+}
+
+// next delivers the first piece of work that can be encoded and settles when the channel is woken again.
+func (s *session) next(idle bool) ([]byte, error) {
+	if idle {
+		if err := s.reoffer(); err != nil {
+			return nil, err
+		}
+	}
+	w, err := s.gather()
+	if err != nil {
+		return nil, err
+	}
+	command, err := s.deliverFirst(w.offerable(s.tx.now, s.device))
+	if err != nil {
+		return nil, err
+	}
+	wakeAt := zeroTime
+	switch {
+	case command != nil:
+		wakeAt = s.tx.now.Add(wakeUnanswered)
+	case !w.empty():
+		if w, err = s.gather(); err != nil { // what could not be encoded is closed by now
+			return nil, err
+		}
+		if !w.empty() {
+			wakeAt = s.tx.now.Add(wakeLeftOver)
+		}
+	}
+	if s.channel.WakeAt.Equal(wakeAt) && s.channel.Wakes == 0 {
+		return command, nil
+	}
+	s.channel.WakeAt, s.channel.Wakes = wakeAt, 0
+	return command, s.tx.PutChannel(*s.channel)
+}
+
+// reoffer makes ready again what was sent or deferred: an idle device executes nothing. A restart or shutdown that it did not answer is over,
+// nobody knows how.
+func (s *session) reoffer() error {
+	if s.channel.IsDevice() {
+		open, err := s.tx.OpenTargets(s.device.ID)
+		if err != nil {
+			return err
+		}
+		for _, t := range open {
+			if t.Offer.State == OfferSent && slices.Contains(neverResent, t.RequestType) {
+				if err := finish(s.tx, &t, adminapi.TargetUnconfirmed, unconfirmed); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return s.tx.Reoffer(s.channel.ID)
+}
+
+// neverResent are the requests that a device may have carried out without being able to answer, and must not carry out twice.
+var neverResent = []string{adminapi.AppleRestartDevice, adminapi.AppleShutDownDevice}
+
+const unconfirmed = "the device took the command and did not answer; it is not sent again"
+
+// offerable says whether the work may be delivered in this session and now.
+func (o Offer) offerable(now time.Time) bool {
+	return o.State == OfferReady && !o.NextAttempt.After(now)
+}
+
+// sent notes a delivery. From the third one that nobody answered on, pauses grow: a profile that crashes a device must not keep all others from it.
+func (o *Offer) sent(uuid string, now time.Time) {
+	o.State, o.CommandUUID = OfferSent, uuid
+	o.Attempts++
+	o.NextAttempt = zeroTime
+	if o.Attempts > 2 {
+		o.NextAttempt = now.Add(backoff(o.Attempts-3, 10*time.Minute, 24*time.Hour))
+	}
+}
+
+// deferred notes a NotNow. It is an answer, so the next attempt is the first again.
+func (o *Offer) deferred() {
+	o.State, o.Attempts, o.NextAttempt = OfferDeferred, 0, zeroTime
+}
+
+// backoff doubles first with each attempt from 0 on, up to most.
+func backoff(attempt int, first, most time.Duration) time.Duration {
+	d := first
+	for range attempt {
+		if d *= 2; d >= most {
+			return most
+		}
+	}
+	return d
+}

@@ -1,0 +1,181 @@
+package fleet
+
+import (
+	"github.com/kubemdm/kubemdm/internal/adminapi"
+)
+
+// maxMessage bounds a stored message, in bytes.
+const maxMessage = 1024
+
+// credit applies an answer to what its command row says. An answer to a command that is not open here (unknown, answered before, another channel's)
+// changes nothing.
+func (s *session) credit(r Report) error {
+	if r.Facts != nil {
+		if err := learn(s.tx, s.device, *r.Facts); err != nil {
+			return err
+		}
+	}
+	if r.Status == StatusIdle || r.CommandUUID == "" {
+		return nil
+	}
+	row, err := s.tx.Command(r.CommandUUID)
+	if err != nil || row == nil || row.ChannelID != s.channel.ID {
+		return err
+	}
+	if r.Status != StatusNotNow {
+		if err := s.tx.DeleteCommand(row.UUID); err != nil {
+			return err
+		}
+	}
+	switch row.Kind {
+	case CommandInstall:
+		return s.creditInstall(row, r)
+	case CommandRemove:
+		return s.creditRemove(row, r)
+	case CommandAction:
+		return s.creditAction(row, r)
+	case CommandRenew:
+		return s.creditRenew(r)
+	case CommandUnenroll:
+		return s.creditUnenroll(r)
+	}
+	return nil
+}
+
+// creditInstall credits the answer to the digest that was sent, which an edit may have left behind.
+func (s *session) creditInstall(row *CommandRow, r Report) error {
+	if err := s.creditRecord(row, r); err != nil {
+		return err
+	}
+	state, err := s.tx.State(s.channel.ID, adminapi.Key(row.Key))
+	if err != nil || state == nil || state.Digest != row.Digest {
+		return err
+	}
+	switch r.Status {
+	case StatusNotNow:
+		state.deferred()
+		return s.settle(state, OutcomeNotNow, "")
+	case StatusAcknowledged:
+		return s.settle(state, OutcomeInstalled, "")
+	}
+	return s.settle(state, OutcomeFailed, failure(r))
+}
+
+// creditRecord keeps the record of what is on the device in step with an answer. A refused install leaves what was there before.
+func (s *session) creditRecord(row *CommandRow, r Report) error {
+	record, err := s.tx.Record(s.channel.ID, row.Identifier)
+	if err != nil || record == nil || record.Artifact != adminapi.Key(row.Key) || r.Status == StatusNotNow {
+		return err
+	}
+	if r.Status == StatusAcknowledged {
+		record.Digest, record.Offer = row.Digest, Offer{}
+		return s.tx.PutRecord(*record)
+	}
+	if record.Digest == "" {
+		return s.removed(record)
+	}
+	return nil
+}
+
+// settle stores the outcome of an artifact on the channel and tells of it where it shows.
+func (s *session) settle(state *StateRow, outcome Outcome, message string) error {
+	if state.Outcome != outcome {
+		state.Since = s.tx.now
+		s.tx.touch(adminapi.KindArtifact, string(state.Artifact))
+		if outcome == OutcomeFailed {
+			s.tx.touch(adminapi.KindDevice, state.DeviceID)
+		}
+	}
+	state.Outcome, state.Message = outcome, message
+	if outcome != OutcomeNotNow {
+		state.Offer = Offer{}
+	}
+	return s.tx.PutState(*state)
+}
+
+// creditRemove takes any final answer as gone: an error says that there is no such profile, or that the device will never let it go.
+func (s *session) creditRemove(row *CommandRow, r Report) error {
+	record, err := s.tx.Record(s.channel.ID, row.Key)
+	if err != nil || record == nil {
+		return err
+	}
+	if r.Status == StatusNotNow {
+		record.deferred()
+		return s.tx.PutRecord(*record)
+	}
+	return s.removed(record)
+}
+
+// removed forgets a record. If the identifier was assigned again while the removal was under way, it is installed again.
+func (s *session) removed(record *RecordRow) error {
+	if err := s.tx.DeleteRecord(s.channel.ID, record.Identifier); err != nil {
+		return err
+	}
+	s.tx.touch(adminapi.KindArtifact, string(record.Artifact))
+	artifact, err := s.tx.ArtifactByIdentifier(s.channel.Scope, record.Identifier)
+	if err != nil {
+		return err
+	}
+	if artifact != nil {
+		state, err := s.tx.State(s.channel.ID, artifact.Key)
+		if err != nil {
+			return err
+		}
+		if state != nil && state.Outcome == OutcomeInstalled {
+			return s.settle(state, OutcomePending, "")
+		}
+	}
+	return forgetIfGone(s.tx, record.Artifact)
+}
+
+func (s *session) creditAction(row *CommandRow, r Report) error {
+	t, err := s.tx.Target(row.Key, s.device.ID)
+	if err != nil || t == nil || t.State.Final() {
+		return err
+	}
+	if r.Status == StatusNotNow {
+		t.deferred()
+		t.State = adminapi.TargetNotNow
+		s.tx.touch(adminapi.KindAction, string(t.Action))
+		return s.tx.PutTarget(*t)
+	}
+	if t.Body, err = s.f.seal(r.Body, sealedResult, t.ActionID, t.DeviceID); err != nil {
+		return err
+	}
+	if r.Status != StatusAcknowledged {
+		return finish(s.tx, t, adminapi.TargetFailed, failure(r))
+	}
+	if err := finish(s.tx, t, adminapi.TargetSucceeded, ""); err != nil {
+		return err
+	}
+	if t.RequestType == adminapi.AppleEraseDevice {
+		return end(s.tx, s.device, adminapi.EndWiped)
+	}
+	return nil
+}
+
+// creditRenew waits for the TokenUpdate with the new identity, which alone proves a renewal.
+func (s *session) creditRenew(r Report) error {
+	switch r.Status {
+	case StatusNotNow, StatusAcknowledged:
+		return nil
+	}
+	s.f.opts.Log.Warn("a device refused the renewal of its identity; it is asked again", "after", renewRefused)
+	s.device.RenewAt = s.tx.now.Add(renewRefused)
+	return s.tx.PutDevice(*s.device)
+}
+
+func (s *session) creditUnenroll(r Report) error {
+	if r.Status != StatusAcknowledged {
+		return nil
+	}
+	return end(s.tx, s.device, adminapi.EndUnenrolled)
+}
+
+// failure is the device's reason, or its status if it gave none.
+func failure(r Report) string {
+	if r.Message == "" {
+		return "the device answered " + string(r.Status)
+	}
+	return clip(r.Message, maxMessage)
+}

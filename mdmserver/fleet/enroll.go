@@ -1,0 +1,274 @@
+package fleet
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/kubemdm/kubemdm/internal/adminapi"
+)
+
+// challengeLife is how long a challenge can be redeemed, and how long its certificate can be fetched again with the same key.
+const challengeLife = 10 * time.Minute
+
+// usable says why the token can enrol nothing now, or nil.
+func (t *TokenRow) usable(now time.Time) error {
+	switch {
+	case t == nil:
+		return ErrTokenUnknown
+	case !t.ExpiresAt.IsZero() && !now.Before(t.ExpiresAt):
+		return ErrTokenExpired
+	case t.MaxUses > 0 && t.Uses >= t.MaxUses:
+		return ErrTokenExhausted
+	}
+	return nil
+}
+
+// IssueChallenge mints a challenge and a new enrolment for whoever holds the token, of which it gets the lower-case hex SHA-256. No use is
+// counted. Errors: ErrTokenUnknown, ErrTokenExpired, ErrTokenExhausted.
+func (f *Fleet) IssueChallenge(ctx context.Context, tokenHash string, params EnrollmentParams) (Challenge, error) {
+	var ch Challenge
+	err := f.update(ctx, func(tx *txn) error {
+		token, err := tx.TokenByHash(tokenHash)
+		if err != nil {
+			return err
+		}
+		if err := token.usable(tx.now); err != nil {
+			return err
+		}
+		id, err := f.uuid()
+		if err != nil {
+			return err
+		}
+		ch, err = f.mint(tx, ChallengeRow{EnrollmentID: id, Token: token.Key, Params: params})
+		return err
+	})
+	return ch, err
+}
+
+// mint stores a challenge under a new secret.
+func (f *Fleet) mint(tx *txn, row ChallengeRow) (Challenge, error) {
+	secret, err := f.secret(32)
+	if err != nil {
+		return Challenge{}, err
+	}
+	row.SecretHash = hashHex(secret)
+	row.ExpiresAt = tx.now.Add(challengeLife)
+	return Challenge{Secret: secret, EnrollmentID: row.EnrollmentID, ExpiresAt: row.ExpiresAt}, tx.PutChallenge(row)
+}
+
+// RedeemChallenge exchanges a challenge for the certificate (DER) that issue makes. publicKeySHA256 names the requester's key: the same key
+// gets the same certificate again for ten minutes, since devices lose replies; another key gets ErrChallenge. The use of the token counts here,
+// so its errors are possible too. An error of issue leaves the challenge unused.
+func (f *Fleet) RedeemChallenge(ctx context.Context, secret, publicKeySHA256 string, issue func(Grant) ([]byte, error)) ([]byte, error) {
+	var der []byte
+	err := f.update(ctx, func(tx *txn) error {
+		row, err := tx.Challenge(hashHex(secret))
+		if err != nil {
+			return err
+		}
+		if row == nil || !tx.now.Before(row.ExpiresAt) {
+			return ErrChallenge
+		}
+		if row.Certificate != nil {
+			if subtle.ConstantTimeCompare([]byte(row.PublicKey), []byte(publicKeySHA256)) != 1 {
+				return ErrChallenge
+			}
+			der = row.Certificate
+			return nil
+		}
+		if err := openEnrolment(tx, row); err != nil {
+			return err
+		}
+		if der, err = issue(Grant{EnrollmentID: row.EnrollmentID, Renewal: row.Renewal}); err != nil {
+			return err
+		}
+		row.PublicKey, row.Certificate, row.ExpiresAt = publicKeySHA256, der, tx.now.Add(challengeLife)
+		if err := tx.PutChallenge(*row); err != nil {
+			return err
+		}
+		return recordIdentity(tx, row.EnrollmentID, der)
+	})
+	return der, err
+}
+
+// openEnrolment counts the token's use and stores the new enrolment; for a renewal it looks whether the enrolment still lives.
+func openEnrolment(tx *txn, ch *ChallengeRow) error {
+	if ch.Renewal {
+		return renewable(tx, ch.EnrollmentID)
+	}
+	token, err := tx.Token(ch.Token)
+	if err != nil {
+		return err
+	}
+	if err := token.usable(tx.now); err != nil {
+		return err
+	}
+	token.Uses++
+	token.LastUsed = tx.now
+	if err := tx.PutToken(*token); err != nil {
+		return err
+	}
+	tx.touch(adminapi.KindToken, string(token.Key))
+	return tx.PutEnrollment(EnrollmentRow{
+		ID: ch.EnrollmentID, Token: token.Key, Labels: token.Labels, SerialNumber: token.SerialNumber, UDID: token.UDID,
+		Params: ch.Params, IssuedAt: tx.now,
+	})
+}
+
+func renewable(tx *txn, enrollmentID string) error {
+	e, err := tx.Enrollment(enrollmentID)
+	if err != nil {
+		return err
+	}
+	if e == nil {
+		return ErrChallenge
+	}
+	device, err := tx.Device(e.DeviceID)
+	if err != nil {
+		return err
+	}
+	if device == nil || device.EnrollmentID != enrollmentID || device.State == adminapi.DeviceEnded {
+		return ErrChallenge
+	}
+	return nil
+}
+
+func recordIdentity(tx *txn, enrollmentID string, der []byte) error {
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return fmt.Errorf("reading the issued certificate: %w", err)
+	}
+	sum := sha256.Sum256(der)
+	return tx.PutIdentity(IdentityRow{
+		Fingerprint: hex.EncodeToString(sum[:]), EnrollmentID: enrollmentID, NotBefore: cert.NotBefore.UTC(), NotAfter: cert.NotAfter.UTC(),
+	})
+}
+
+// Authenticate handles the first message of an enrolment. With the device's live enrolment it is a renewal or a retry and changes nothing but
+// facts; with a new one it starts that, if the claim is good. Errors: ErrNotEnrolled (an enrolment that the store does not know), ErrWrongIdentity,
+// ErrSuperseded, ErrReenrolmentBlocked, which is recorded on the device.
+func (f *Fleet) Authenticate(ctx context.Context, id Identity, ch Channel, facts DeviceFacts, topic string) error {
+	var refusal error
+	err := f.update(ctx, func(tx *txn) error {
+		c, err := gatherClaim(tx, id, ch)
+		if err != nil {
+			return err
+		}
+		if refusal = enrols(c, facts); refusal != nil {
+			if errors.Is(refusal, ErrReenrolmentBlocked) {
+				return recordBlocked(tx, c)
+			}
+			return nil
+		}
+		if c.sameEnrolment() {
+			if err := adopt(tx, c); err != nil {
+				return err
+			}
+			return learn(tx, c.device, facts)
+		}
+		return f.startEnrolment(tx, c, facts, topic)
+	})
+	if err != nil {
+		return err
+	}
+	return refusal
+}
+
+func recordBlocked(tx *txn, c *claim) error {
+	c.device.Blocked = &adminapi.BlockedEnrollment{Since: tx.now, Token: c.issued.Token}
+	tx.touch(adminapi.KindDevice, c.device.ID)
+	return tx.PutDevice(*c.device)
+}
+
+// adopt stores a certificate that a restored store does not know (see unknownAndOld).
+func adopt(tx *txn, c *claim) error {
+	if c.known != nil {
+		return nil
+	}
+	c.known = &IdentityRow{
+		Fingerprint: c.identity.Fingerprint, EnrollmentID: c.identity.EnrollmentID, NotBefore: c.identity.NotBefore, NotAfter: c.identity.NotAfter,
+	}
+	return tx.PutIdentity(*c.known)
+}
+
+// learn merges what a device says of itself.
+func learn(tx *txn, device *DeviceRow, facts DeviceFacts) error {
+	merged := device.Facts.merge(facts)
+	if merged == device.Facts {
+		return nil
+	}
+	device.Facts = merged
+	tx.touch(adminapi.KindDevice, device.ID)
+	return tx.PutDevice(*device)
+}
+
+// merge returns the facts overwritten by the known ones of the newer.
+func (d DeviceFacts) merge(newer DeviceFacts) DeviceFacts {
+	for _, f := range []struct {
+		old *string
+		new string
+	}{
+		{&d.UDID, newer.UDID}, {&d.SerialNumber, newer.SerialNumber}, {&d.Model, newer.Model}, {&d.ModelName, newer.ModelName},
+		{&d.ProductName, newer.ProductName}, {&d.OSVersion, newer.OSVersion}, {&d.BuildVersion, newer.BuildVersion}, {&d.DeviceName, newer.DeviceName},
+	} {
+		if f.new != "" {
+			*f.old = f.new
+		}
+	}
+	return d
+}
+
+// startEnrolment puts a pending enrolment in the place of whatever the device was before. A device that enrols anew has nothing of
+// what it had.
+func (f *Fleet) startEnrolment(tx *txn, c *claim, facts DeviceFacts, topic string) error {
+	if c.device != nil {
+		if err := closeEnrolment(tx, c.device); err != nil {
+			return err
+		}
+	}
+	c.issued.DeviceID = c.channel.DeviceID
+	if err := tx.PutEnrollment(*c.issued); err != nil {
+		return err
+	}
+	device := DeviceRow{
+		ID: c.channel.DeviceID, Kind: enrollmentKind(c.channel.Kind), State: adminapi.DevicePending, EnrollmentID: c.issued.ID, Facts: facts,
+		Token: c.issued.Token, TokenLabels: c.issued.Labels, Bound: c.issued.boundTo(c.channel.DeviceID, facts), Params: c.issued.Params,
+		Intent: adminapi.IntentManage, Fingerprint: c.identity.Fingerprint, IdentityNotBefore: c.identity.NotBefore,
+		IdentityNotAfter: c.identity.NotAfter, RenewAt: f.renewAt(c.identity), LastSeen: tx.now,
+	}
+	if err := tx.PutDevice(device); err != nil {
+		return err
+	}
+	tx.touch(adminapi.KindDevice, device.ID)
+	return tx.PutChannel(ChannelRow{Channel: c.channel, Scope: scopeOf(c.channel), Topic: topic})
+}
+
+func enrollmentKind(k ChannelKind) adminapi.EnrollmentKind {
+	if k == ChannelUserEnrollmentDevice {
+		return adminapi.EnrollmentUser
+	}
+	return adminapi.EnrollmentDevice
+}
+
+// scopeOf says which artifacts go to a channel.
+func scopeOf(ch Channel) adminapi.Scope {
+	if ch.IsDevice() {
+		return adminapi.ScopeSystem
+	}
+	return adminapi.ScopeUser
+}
+
+// renewAt is the window before the end of the identity plus the enrolment's share of jitter, a tenth of the window at most. The window is never
+// more than half of the identity's life, or a renewed one would be due again at once.
+func (f *Fleet) renewAt(id Identity) time.Time {
+	window := min(f.opts.RenewBefore, id.NotAfter.Sub(id.NotBefore)/2)
+	sum := sha256.Sum256([]byte(id.EnrollmentID))
+	share := time.Duration(sum[0]) * (window / 10) / 255
+	return id.NotAfter.Add(-window - share)
+}

@@ -1,0 +1,280 @@
+package fleet
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/big"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/kubemdm/kubemdm/internal/adminapi"
+)
+
+// Sealer encrypts what is stored. context binds a value to its row: a value opens only with the context it was sealed with.
+type Sealer interface {
+	Seal(plain, context []byte) ([]byte, error)
+	Open(sealed, context []byte) ([]byte, error)
+}
+
+// Options configure a Fleet. Sealer is required.
+type Options struct {
+	Sealer Sealer
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+	// Rand is the source of ids, challenges and PINs; nil means crypto/rand.
+	Rand io.Reader
+	// SilentAfter is the silence after which a device counts as not responding; 0 means DefaultSilentAfter.
+	SilentAfter time.Duration
+	// RenewBefore is how long before its end an identity is renewed; 0 means DefaultRenewBefore. Up to a tenth of it is added per
+	// enrolment, so that a fleet enrolled in one day is not renewed in one day.
+	RenewBefore time.Duration
+	// Log gets what only the operator of the server can act on; nil discards it. It never holds an identifier.
+	Log *slog.Logger
+}
+
+// Defaults of Options. An identity that has expired cannot fetch its own renewal (the device's requests are no longer signed by a
+// valid certificate), so the window is half of the default validity of a year: a Mac that spends months in a drawer still returns in time.
+const (
+	DefaultSilentAfter = 7 * 24 * time.Hour
+	DefaultRenewBefore = 180 * 24 * time.Hour
+)
+
+// Fleet decides. Its methods are safe for concurrent use; each is one transaction.
+type Fleet struct {
+	store   Store
+	encoder Encoder
+	opts    Options
+	epoch   string
+	lease   atomic.Int64
+
+	work chan struct{}
+
+	mu      sync.Mutex
+	changed chan struct{}        // closed and replaced when a transaction marked something dirty
+	seen    map[string]time.Time // device id to the last contact that is not stored yet
+}
+
+// New returns the Fleet over a store. Whoever starts it again, on this store or on a copy of it, gets another StoreEpoch.
+func New(store Store, encoder Encoder, opts Options) (*Fleet, error) {
+	f := &Fleet{store: store, encoder: encoder, opts: opts, work: make(chan struct{}, 1), changed: make(chan struct{}), seen: map[string]time.Time{}}
+	f.opts.setDefaults()
+	start, err := f.secret(8)
+	if err != nil {
+		return nil, err
+	}
+	err = f.update(context.Background(), func(tx *txn) error {
+		id, err := tx.Meta(metaStoreID)
+		if err != nil {
+			return err
+		}
+		if id == "" {
+			if id, err = f.uuid(); err != nil {
+				return err
+			}
+			if err := tx.SetMeta(metaStoreID, id); err != nil {
+				return err
+			}
+		}
+		f.epoch = id + "." + start
+		return f.loadLease(tx)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("starting on the store: %w", err)
+	}
+	return f, nil
+}
+
+func (o *Options) setDefaults() {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Rand == nil {
+		o.Rand = rand.Reader
+	}
+	if o.SilentAfter == 0 {
+		o.SilentAfter = DefaultSilentAfter
+	}
+	if o.RenewBefore == 0 {
+		o.RenewBefore = DefaultRenewBefore
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+}
+
+// StoreEpoch names this start on this store: "<store id>.<random>". When it changes, the manager lists and sends everything again.
+func (f *Fleet) StoreEpoch() string { return f.epoch }
+
+// Words about the store.
+const (
+	metaStoreID    = "store-id"
+	metaLeaseEpoch = "lease-epoch"
+)
+
+// txn is a transaction and what it has to tell when it is committed.
+type txn struct {
+	Tx
+	now   time.Time
+	dirty map[adminapi.Kind]map[string]bool
+	woke  bool
+}
+
+func (f *Fleet) view(ctx context.Context, fn func(*txn) error) error {
+	return f.store.View(ctx, func(tx Tx) error { return fn(&txn{Tx: tx, now: f.now()}) })
+}
+
+// update runs fn and, once it is committed, wakes those who wait for changes or work.
+func (f *Fleet) update(ctx context.Context, fn func(*txn) error) error {
+	var t *txn
+	err := f.store.Update(ctx, func(tx Tx) error {
+		t = &txn{Tx: tx, now: f.now(), dirty: map[adminapi.Kind]map[string]bool{}}
+		if err := fn(t); err != nil {
+			return err
+		}
+		return t.flushDirty()
+	})
+	if err != nil {
+		return err
+	}
+	if len(t.dirty) > 0 {
+		f.broadcast()
+	}
+	if t.woke {
+		select {
+		case f.work <- struct{}{}:
+		default:
+		}
+	}
+	return nil
+}
+
+// touch marks a row as changed; it gets its version when the transaction ends.
+func (t *txn) touch(kind adminapi.Kind, key string) {
+	if t.dirty[kind] == nil {
+		t.dirty[kind] = map[string]bool{}
+	}
+	t.dirty[kind][key] = true
+}
+
+func (t *txn) flushDirty() error {
+	for kind, keys := range t.dirty {
+		for key := range keys {
+			version, err := t.NextVersion()
+			if err != nil {
+				return err
+			}
+			if err := t.PutDirty(DirtyRow{Kind: kind, Key: key, Version: version}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// wake makes the channels of a device be pushed to now.
+func (t *txn) wake(deviceID string) error {
+	t.woke = true
+	return t.WakeDevice(deviceID, t.now)
+}
+
+func (f *Fleet) broadcast() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	close(f.changed)
+	f.changed = make(chan struct{})
+}
+
+func (f *Fleet) changes() <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.changed
+}
+
+// now is the clock in the resolution of the store.
+func (f *Fleet) now() time.Time { return f.opts.Now().UTC().Truncate(time.Microsecond) }
+
+// secret returns n random bytes in URL-safe base64.
+func (f *Fleet) secret(n int) (string, error) {
+	b := make([]byte, n)
+	if _, err := io.ReadFull(f.opts.Rand, b); err != nil {
+		return "", fmt.Errorf("reading random bytes: %w", err)
+	}
+	return base64.RawURLEncoding.EncodeToString(b), nil
+}
+
+// uuid returns a random UUID (RFC 9562, version 4) in upper case, as devices write theirs.
+func (f *Fleet) uuid() (string, error) {
+	var b [16]byte
+	if _, err := io.ReadFull(f.opts.Rand, b[:]); err != nil {
+		return "", fmt.Errorf("reading random bytes: %w", err)
+	}
+	b[6] = b[6]&0x0f | 0x40
+	b[8] = b[8]&0x3f | 0x80
+	return fmt.Sprintf("%X-%X-%X-%X-%X", b[0:4], b[4:6], b[6:8], b[8:10], b[10:]), nil
+}
+
+// pin returns six random digits.
+func (f *Fleet) pin() (string, error) {
+	n, err := rand.Int(f.opts.Rand, big.NewInt(1_000_000))
+	if err != nil {
+		return "", fmt.Errorf("making a PIN: %w", err)
+	}
+	return fmt.Sprintf("%06d", n), nil
+}
+
+// seal encrypts plain for the row that the words name; nil stays nil.
+func (f *Fleet) seal(plain []byte, words ...string) ([]byte, error) {
+	if plain == nil {
+		return nil, nil
+	}
+	sealed, err := f.opts.Sealer.Seal(plain, sealContext(words))
+	if err != nil {
+		return nil, fmt.Errorf("sealing: %w", err)
+	}
+	return sealed, nil
+}
+
+// open decrypts what seal made with the same words; nil stays nil.
+func (f *Fleet) open(sealed []byte, words ...string) ([]byte, error) {
+	if sealed == nil {
+		return nil, nil
+	}
+	plain, err := f.opts.Sealer.Open(sealed, sealContext(words))
+	if err != nil {
+		return nil, fmt.Errorf("opening a sealed value: %w", err)
+	}
+	return plain, nil
+}
+
+// sealContext joins words so that no two lists give the same bytes.
+func sealContext(words []string) []byte {
+	var b []byte
+	for _, w := range words {
+		b = fmt.Appendf(b, "%d:%s", len(w), w)
+	}
+	return b
+}
+
+// What is sealed, the first word of its context.
+const (
+	sealedTemplate  = "template"
+	sealedMagic     = "push-magic"
+	sealedBootstrap = "bootstrap-token"
+	sealedUnlock    = "unlock-token"
+	sealedCommand   = "command"
+	sealedPIN       = "pin"
+	sealedResult    = "result"
+)
+
+// hashHex is the lower-case hex SHA-256 of a secret.
+func hashHex(secret string) string {
+	sum := sha256.Sum256([]byte(secret))
+	return hex.EncodeToString(sum[:])
+}

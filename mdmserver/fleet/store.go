@@ -1,0 +1,176 @@
+package fleet
+
+import (
+	"context"
+	"time"
+
+	"github.com/kubemdm/kubemdm/internal/adminapi"
+)
+
+// Store keeps the rows. Errors that come from the medium (full, locked, broken, closed) wrap ErrUnavailable.
+type Store interface {
+	// View runs fn over one consistent snapshot. Nothing may be written in it.
+	View(ctx context.Context, fn func(Tx) error) error
+	// Update runs fn alone among all updates and commits durably if it returns nil; otherwise nothing of it remains.
+	Update(ctx context.Context, fn func(Tx) error) error
+	Close() error
+}
+
+// Tx is one transaction: small operations on rows, without any rule of the domain. Getters of a single row return nil if there is none.
+// Put writes the whole row, new or not. Lists that page are in ascending order of their key, after the given one.
+type Tx interface {
+	EnrolmentTx
+	DesiredTx
+	ActionTx
+	FeedTx
+}
+
+// EnrolmentTx holds tokens, challenges, certificates, devices and channels.
+type EnrolmentTx interface {
+	Token(key adminapi.Key) (*TokenRow, error)
+	TokenByHash(hash string) (*TokenRow, error)
+	Tokens(after string, limit int) ([]TokenRow, error)
+	PutToken(TokenRow) error
+	DeleteToken(key adminapi.Key) error
+
+	Challenge(secretHash string) (*ChallengeRow, error)
+	PutChallenge(ChallengeRow) error
+	DeleteChallenges(expiredBefore time.Time) error
+
+	Enrollment(id string) (*EnrollmentRow, error)
+	PutEnrollment(EnrollmentRow) error
+	// DeleteUnusedEnrollments forgets enrolments issued before the given time that no device ever used.
+	DeleteUnusedEnrollments(issuedBefore time.Time) error
+
+	Identity(fingerprint string) (*IdentityRow, error)
+	PutIdentity(IdentityRow) error
+	// RejectIdentities sets RejectAfter on the enrolment's identities, but for the one to keep and those rejected earlier.
+	RejectIdentities(enrollmentID, keep string, after time.Time) error
+	DeleteIdentities(expiredBefore time.Time) error
+
+	Device(id string) (*DeviceRow, error)
+	Devices(after string, limit int) ([]DeviceRow, error)
+	PutDevice(DeviceRow) error
+	// SetLastSeen stores a contact and takes the mark of silence away; returned says whether there was one.
+	SetLastSeen(deviceID string, at time.Time) (returned bool, err error)
+	// SilentDevices lists enrolled devices last seen before the given time that are not marked silent.
+	SilentDevices(before time.Time, limit int) ([]DeviceRow, error)
+	// RenewableDevices lists enrolled devices whose renewal is due and whose own channel waits for nothing.
+	RenewableDevices(now time.Time, limit int) ([]DeviceRow, error)
+	FleetCounts() (FleetCounts, error)
+
+	Channel(id string) (*ChannelRow, error)
+	ChannelsOf(deviceID string) ([]ChannelRow, error)
+	PutChannel(ChannelRow) error
+	// DeleteUserChannels deletes the user channels of a device, or only the one with this id.
+	DeleteUserChannels(deviceID, onlyID string) error
+	// DueChannels lists channels that can be pushed to and whose WakeAt has come.
+	DueChannels(now time.Time, limit int) ([]ChannelRow, error)
+	// WakeDevice and WakeArtifact set WakeAt and clear Wakes of the enabled channels of a device, or of all channels on which the
+	// artifact is pending or recorded.
+	WakeDevice(deviceID string, at time.Time) error
+	WakeArtifact(key adminapi.Key, at time.Time) error
+}
+
+// DesiredTx holds artifacts, assignments and what is on the channels.
+type DesiredTx interface {
+	Artifact(key adminapi.Key) (*ArtifactRow, error)
+	// ArtifactByIdentifier finds the artifact that owns the identifier in the scope; a withdrawn one owns nothing.
+	ArtifactByIdentifier(scope adminapi.Scope, identifier string) (*ArtifactRow, error)
+	Artifacts(after string, limit int) ([]ArtifactRow, error)
+	PutArtifact(ArtifactRow) error
+	DeleteArtifact(key adminapi.Key) error
+	ArtifactCounts(key adminapi.Key) (ArtifactCounts, error)
+
+	AssignmentsOf(deviceID string) ([]adminapi.Key, error)
+	PutAssignment(deviceID string, artifact adminapi.Key) error
+	DeleteAssignment(deviceID string, artifact adminapi.Key) error
+	DeleteAssignmentsOf(artifact adminapi.Key) error
+
+	State(channelID string, artifact adminapi.Key) (*StateRow, error)
+	// OpenStates lists the states of a channel that are not final, by artifact.
+	OpenStates(channelID string) ([]StateRow, error)
+	PutState(StateRow) error
+	// SeedDevice and SeedArtifact add the missing states of a device or of an artifact: one for each enabled channel and each artifact
+	// assigned to its device that exists in the channel's scope. A state is Installed if the channel's record has the very digest, else Pending.
+	SeedDevice(deviceID string, now time.Time) error
+	SeedArtifact(key adminapi.Key, now time.Time) error
+	// DropUnassigned deletes the states of a device whose artifact is no longer assigned to it.
+	DropUnassigned(deviceID string) error
+	DeleteStatesOf(artifact adminapi.Key) error
+	// ResetStates makes all states of an artifact that have another digest pending for this one.
+	ResetStates(artifact adminapi.Key, digest string, now time.Time) error
+	// FailingOf lists failed states of a device, FailingDevices those of an artifact on devices that are not ignored, oldest first;
+	// limit 0 lists all.
+	FailingOf(deviceID string, limit int) ([]StateRow, error)
+	FailingDevices(artifact adminapi.Key, limit int) ([]StateRow, error)
+	CountFailing(deviceID string) (int, error)
+
+	Record(channelID, identifier string) (*RecordRow, error)
+	// StrayRecords lists the records of a channel whose identifier no artifact assigned to the channel carries.
+	StrayRecords(channelID string) ([]RecordRow, error)
+	PutRecord(RecordRow) error
+	DeleteRecord(channelID, identifier string) error
+	DeleteRecordsOf(artifact adminapi.Key) error
+	// RecordedArtifacts lists the artifacts of which any channel of the device has a record.
+	RecordedArtifacts(deviceID string) ([]adminapi.Key, error)
+	// CountRecords counts the records of an artifact on all channels.
+	CountRecords(artifact adminapi.Key) (int, error)
+
+	Command(uuid string) (*CommandRow, error)
+	PutCommand(CommandRow) error
+	DeleteCommand(uuid string) error
+	// ClearChannel deletes states, records and commands of one channel; ClearDevice those of all channels, and the assignments.
+	ClearChannel(channelID string) error
+	ClearDevice(deviceID string) error
+	// Reoffer makes everything that a channel was sent or deferred ready again.
+	Reoffer(channelID string) error
+}
+
+// ActionTx holds actions and their targets.
+type ActionTx interface {
+	// Action finds an action by key and hash; an empty hash finds the newest of the key.
+	Action(key adminapi.Key, specHash string) (*ActionRow, error)
+	ActionByID(id string) (*ActionRow, error)
+	// Actions lists the newest action of each key.
+	Actions(after string, limit int) ([]ActionRow, error)
+	PutAction(ActionRow) error
+	// DeleteActions forgets actions that finished before the given time, with their targets.
+	DeleteActions(finishedBefore time.Time) error
+
+	Target(actionID, deviceID string) (*TargetRow, error)
+	Targets(actionID, after string, limit int) ([]TargetRow, error)
+	PutTarget(TargetRow) error
+	// OpenTargets lists the open targets of a device in the order of their actions, OpenTargetsOf those of an action.
+	OpenTargets(deviceID string) ([]TargetRow, error)
+	OpenTargetsOf(actionID string) ([]TargetRow, error)
+	HasOpenTargets(actionID string) (bool, error)
+	// OverdueTargets lists open targets whose deadline is over. UnansweredTargets lists delivered ones of these request types that
+	// were delivered before the given time.
+	OverdueTargets(now time.Time, limit int) ([]TargetRow, error)
+	UnansweredTargets(requestTypes []string, deliveredBefore time.Time, limit int) ([]TargetRow, error)
+	TargetCounts(actionID string) (map[adminapi.TargetState]int, error)
+	// LatestTargets lists the targets of an action that ended last.
+	LatestTargets(actionID string, limit int) ([]TargetRow, error)
+}
+
+// FeedTx holds what the manager has not seen, and a few words about the store itself.
+type FeedTx interface {
+	// Meta reads a word about the store; "" if it was never set.
+	Meta(name string) (string, error)
+	SetMeta(name, value string) error
+	// NextVersion returns a number that is higher than all before.
+	NextVersion() (int64, error)
+
+	// PutDirty marks a row: its new version can be delivered at once.
+	PutDirty(DirtyRow) error
+	// DueDirty lists rows that are neither put off nor leased to this epoch or a higher one, lowest version first.
+	DueDirty(now time.Time, leaseEpoch int64, limit int) ([]DirtyRow, error)
+	// NextDirty returns when the next row falls due that is put off or leased; zero if there is none.
+	NextDirty(now time.Time) (time.Time, error)
+	// LeaseDirty hands a version to the manager of an epoch until the given time.
+	LeaseDirty(row DirtyRow, leaseEpoch int64, until time.Time) error
+	// DeleteDirty and PostponeDirty change exactly the version named; another version is left alone.
+	DeleteDirty(DirtyRow) error
+	PostponeDirty(row DirtyRow, until time.Time) error
+}

@@ -1,0 +1,167 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/kubemdm/kubemdm/internal/adminapi"
+)
+
+const (
+	// unconfirmedAfter is how long a restart or shutdown may stay unanswered.
+	unconfirmedAfter = 5 * time.Minute
+	// rememberActions is how long a finished action answers for a re-created one.
+	rememberActions = 90 * 24 * time.Hour
+	// rememberUnused is how long an issued certificate may wait for its first use.
+	rememberUnused = 30 * 24 * time.Hour
+	// sweepBatch bounds the rows of one transaction of a sweep, so that devices never wait long for it.
+	sweepBatch = 500
+)
+
+// Sweep does what only time brings about: deadlines, unanswered restarts, silent devices, due renewals, and forgetting. It is to be
+// called every minute or so.
+func (f *Fleet) Sweep(ctx context.Context) error {
+	var errs []error
+	for _, step := range []struct {
+		name string
+		run  func(*txn) (handled int, err error)
+	}{
+		{"expiring actions", f.sweepDeadlines},
+		{"closing unanswered restarts", f.sweepUnanswered},
+		{"noticing silence", f.sweepSilent},
+		{"waking for renewals", f.sweepRenewals},
+		{"forgetting", f.sweepOld},
+	} {
+		if err := f.sweepAll(ctx, step.run); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", step.name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// sweepAll repeats a step, a transaction each, until it finds less than a batch.
+func (f *Fleet) sweepAll(ctx context.Context, step func(*txn) (int, error)) error {
+	for {
+		handled := 0
+		err := f.update(ctx, func(tx *txn) error {
+			var err error
+			handled, err = step(tx)
+			return err
+		})
+		if err != nil || handled < sweepBatch {
+			return err
+		}
+	}
+}
+
+func (f *Fleet) sweepDeadlines(tx *txn) (int, error) {
+	return finishAll(tx, adminapi.TargetExpired, expired)(tx.OverdueTargets(tx.now, sweepBatch))
+}
+
+func (f *Fleet) sweepUnanswered(tx *txn) (int, error) {
+	return finishAll(tx, adminapi.TargetUnconfirmed, unconfirmed)(tx.UnansweredTargets(neverResent, tx.now.Add(-unconfirmedAfter), sweepBatch))
+}
+
+func finishAll(tx *txn, state adminapi.TargetState, message string) func([]TargetRow, error) (int, error) {
+	return func(targets []TargetRow, err error) (int, error) {
+		for _, t := range targets {
+			if err := finish(tx, &t, state, message); err != nil {
+				return 0, err
+			}
+		}
+		return len(targets), err
+	}
+}
+
+func (f *Fleet) sweepSilent(tx *txn) (int, error) {
+	devices, err := tx.SilentDevices(tx.now.Add(-f.opts.SilentAfter), sweepBatch)
+	if err != nil {
+		return 0, err
+	}
+	for _, d := range devices {
+		if seen := f.lastSeen(d.ID); seen.After(d.LastSeen) {
+			d.LastSeen = seen
+		} else {
+			d.Silent = true
+			tx.touch(adminapi.KindDevice, d.ID)
+		}
+		if err := tx.PutDevice(d); err != nil {
+			return 0, err
+		}
+	}
+	return len(devices), nil
+}
+
+func (f *Fleet) sweepRenewals(tx *txn) (int, error) {
+	devices, err := tx.RenewableDevices(tx.now, sweepBatch)
+	for _, d := range devices {
+		if err := tx.wake(d.ID); err != nil {
+			return 0, err
+		}
+	}
+	return len(devices), err
+}
+
+func (f *Fleet) sweepOld(tx *txn) (int, error) {
+	if err := tx.DeleteChallenges(tx.now); err != nil {
+		return 0, err
+	}
+	if err := tx.DeleteUnusedEnrollments(tx.now.Add(-rememberUnused)); err != nil {
+		return 0, err
+	}
+	if err := tx.DeleteIdentities(tx.now.Add(-rememberUnused)); err != nil {
+		return 0, err
+	}
+	return 0, tx.DeleteActions(tx.now.Add(-rememberActions))
+}
+
+// saw notes a contact; FlushSeen stores it.
+func (f *Fleet) saw(deviceID string) {
+	now := f.now()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.seen[deviceID] = now
+}
+
+func (f *Fleet) lastSeen(deviceID string) time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.seen[deviceID]
+}
+
+// FlushSeen stores the contacts since the last call in one transaction, so that idle check-ins write nothing on their own. A device that was silent
+// responds again with it.
+func (f *Fleet) FlushSeen(ctx context.Context) error {
+	f.mu.Lock()
+	seen := f.seen
+	f.seen = map[string]time.Time{}
+	f.mu.Unlock()
+	if len(seen) == 0 {
+		return nil
+	}
+	err := f.update(ctx, func(tx *txn) error {
+		for id, at := range seen {
+			returned, err := tx.SetLastSeen(id, at)
+			if err != nil {
+				return err
+			}
+			if returned {
+				tx.touch(adminapi.KindDevice, id)
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		return nil
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for id, at := range seen {
+		if at.After(f.seen[id]) {
+			f.seen[id] = at
+		}
+	}
+	return err
+}
