@@ -8,6 +8,8 @@ import (
 
 	"github.com/micromdm/plist"
 	"github.com/smallstep/pkcs7"
+
+	"github.com/kubemdm/kubemdm/mdmserver/identity/ber"
 )
 
 // The payload types that a device looks into.
@@ -84,7 +86,7 @@ func ParseProfile(data []byte, roots *x509.CertPool) (*Profile, error) {
 }
 
 func (p *Profile) openSignature(data []byte, roots *x509.CertPool) error {
-	message, err := pkcs7.Parse(data)
+	message, err := parseCMS(data)
 	if err != nil {
 		return fmt.Errorf("reading profile: it is neither a plist nor signed: %w", err)
 	}
@@ -131,12 +133,21 @@ func (p *Profile) ofType(payloadType string) []Payload {
 	return found
 }
 
-// decodePlist reads a plist, XML or binary, into a struct or map.
+// parseCMS reads a signed message. The library's own reader panics on input that is not first brought into shape.
+func parseCMS(data []byte) (*pkcs7.PKCS7, error) {
+	der, err := ber.Normalize(data)
+	if err != nil {
+		return nil, err
+	}
+	return pkcs7.Parse(der)
+}
+
+// decodePlist reads an XML plist, which is what servers send, into a struct or map.
 func decodePlist(data []byte, into any) error {
 	if len(bytes.TrimSpace(data)) == 0 {
 		return errors.New("the plist is empty")
 	}
-	return plist.Unmarshal(data, into)
+	return plist.NewXMLDecoder(bytes.NewReader(data)).Decode(into)
 }
 
 // convert reads a dictionary that was decoded without a type into a struct.

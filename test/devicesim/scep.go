@@ -20,6 +20,8 @@ import (
 	"github.com/smallstep/pkcs7"
 	"github.com/smallstep/scep"
 	"github.com/smallstep/scep/x509util"
+
+	"github.com/kubemdm/kubemdm/mdmserver/identity/ber"
 )
 
 // SCEP is a client for one SCEP payload (RFC 8894).
@@ -94,6 +96,9 @@ func (s *SCEP) Request(ctx context.Context, key *rsa.PrivateKey) (*x509.Certific
 	data, err := s.send(ctx, request.Raw)
 	if err != nil {
 		return nil, err
+	}
+	if data, err = ber.Normalize(data); err != nil {
+		return nil, fmt.Errorf("%w: %w", errReply, err)
 	}
 	reply, err := scep.ParsePKIMessage(data, scep.WithCACerts(s.certs))
 	if err != nil {
