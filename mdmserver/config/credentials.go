@@ -7,7 +7,6 @@ import (
 	"errors"
 	"log/slog"
 	"os"
-	"sync"
 	"time"
 
 	"github.com/kubemdm/kubemdm/internal/serverconfig"
@@ -33,15 +32,12 @@ type Credentials struct {
 	sealing  folder[SealingKeys]
 	push     folder[pushPair]
 	identity folder[[]CA]
-
-	mu      sync.Mutex
-	changed chan struct{}
 }
 
 // reloader is a folder of any content.
 type reloader interface {
 	label() string
-	reload() (changed, refusedAnew bool)
+	reload() (anew, refusedAnew bool)
 	refusal() error
 }
 
@@ -58,7 +54,6 @@ func Open(cfg serverconfig.Config, log *slog.Logger, now func() time.Time) (*Cre
 			parse: func(f files, _ *pushPair) (*pushPair, error) { return parsePush(f, now()) }},
 		identity: folder[[]CA]{name: FolderIdentity, dir: cfg.Apple.Identity.Dir,
 			parse: func(f files, _ *[]CA) (*[]CA, error) { return parseIdentity(f) }},
-		changed: make(chan struct{}),
 	}
 	c.Reload()
 	if err := errors.Join(c.serving.refusal(), c.admin.refusal(), c.sealing.refusal(), c.identity.refusal()); err != nil {
@@ -73,7 +68,6 @@ func (c *Credentials) folders() []reloader {
 
 // Reload looks at every folder now.
 func (c *Credentials) Reload() {
-	changed := false
 	for _, f := range c.folders() {
 		anew, refused := f.reload()
 		switch {
@@ -82,15 +76,7 @@ func (c *Credentials) Reload() {
 		case anew:
 			c.log.Info("mounted credentials are in use", "folder", f.label())
 		}
-		changed = changed || anew
 	}
-	if !changed {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	close(c.changed)
-	c.changed = make(chan struct{})
 }
 
 // Watch reloads every few seconds and on each signal until ctx ends.
@@ -106,13 +92,6 @@ func (c *Credentials) Watch(ctx context.Context, signals <-chan os.Signal) {
 		}
 		c.Reload()
 	}
-}
-
-// Changed returns a channel that is closed at the next change of any credential.
-func (c *Credentials) Changed() <-chan struct{} {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.changed
 }
 
 // Serving returns the certificate that devices see, with its leaf parsed.
@@ -138,6 +117,9 @@ func (c *Credentials) Push() (cert *tls.Certificate, topic string, ok bool) {
 	}
 	return &p.cert, p.topic, true
 }
+
+// PushChanged returns a channel that is closed when the push certificate changes.
+func (c *Credentials) PushChanged() <-chan struct{} { return c.push.changed() }
 
 // IdentityCAs returns the generations of the device-identity CA in order. The caller must not change the slice.
 func (c *Credentials) IdentityCAs() []CA { return *c.identity.get() }

@@ -103,18 +103,26 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 func TestAGoodNewPairReplacesTheOldOne(t *testing.T) {
 	files := serverfiles.Write(t)
 	c := open(t, files)
-	changed := c.Changed()
-	c.Reload()
-	if isClosed(changed) {
-		t.Error("a reload of the same files counts as a change")
-	}
 	files.WritePair(t, "serving", files.WebCA.Issue(t, pki.Leaf{CN: "renewed"}), files.WebCA)
 	c.Reload()
 	if got := c.Serving().Leaf.Subject.CommonName; got != "renewed" {
 		t.Errorf("serving %q, want the renewed certificate", got)
 	}
-	if !isClosed(changed) || isClosed(c.Changed()) {
-		t.Error("a change must close the channel and a new one must be open")
+}
+
+func TestPushChangedTellsOfAnotherPushCertificateOnly(t *testing.T) {
+	files := serverfiles.Write(t)
+	c := open(t, files)
+	changed := c.PushChanged()
+	files.WritePair(t, "serving", files.WebCA.Issue(t, pki.Leaf{CN: "renewed"}), files.WebCA)
+	c.Reload()
+	if isClosed(changed) {
+		t.Error("another folder's change was told")
+	}
+	files.WritePair(t, "push", files.PushCA.Issue(t, pki.Leaf{CN: "renewed", UID: serverfiles.Topic}), nil)
+	c.Reload()
+	if !isClosed(changed) || isClosed(c.PushChanged()) {
+		t.Error("the change must close the channel, and a new one must be open")
 	}
 }
 
@@ -122,11 +130,10 @@ func TestABadNewPairNeverReplacesAGoodOne(t *testing.T) {
 	files := serverfiles.Write(t)
 	c := open(t, files)
 	good := c.Serving()
-	changed := c.Changed()
 	cert, key := pki.PEM(t, files.WebCA.Issue(t, pki.Leaf{CN: "half"}))
 	files.Put(t, "serving/tls.crt", cert)
 	c.Reload()
-	if c.Serving() != good || isClosed(changed) {
+	if c.Serving() != good {
 		t.Error("half a pair went into use")
 	}
 	if reason := c.Refused()[config.FolderServing]; !strings.Contains(reason, "no pair") {

@@ -86,6 +86,7 @@ type folder[T any] struct {
 	live    *T
 	seen    [sha256.Size]byte
 	refused error
+	waiters chan struct{} // closed at the next change; nil while nobody waits
 }
 
 // get returns the value in use, nil when there never was a good one.
@@ -102,11 +103,21 @@ func (f *folder[T]) refusal() error {
 	return f.refused
 }
 
+// changed returns a channel that is closed at the next change.
+func (f *folder[T]) changed() <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.waiters == nil {
+		f.waiters = make(chan struct{})
+	}
+	return f.waiters
+}
+
 func (f *folder[T]) label() string { return f.name }
 
 // reload reads the folder and says whether another value is in use now, or another refusal stands. A refused content is looked at again
 // each time, since time alone may make it good.
-func (f *folder[T]) reload() (changed, refusedAnew bool) {
+func (f *folder[T]) reload() (anew, refusedAnew bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	content, err := readFiles(f.dir)
@@ -128,7 +139,11 @@ func (f *folder[T]) reload() (changed, refusedAnew bool) {
 		f.refused = err
 		return false, refusedAnew
 	}
-	changed = f.live == nil || hash != f.seen
+	anew = f.live == nil || hash != f.seen
 	f.live, f.seen, f.refused = value, hash, nil
-	return changed, false
+	if anew && f.waiters != nil {
+		close(f.waiters)
+		f.waiters = nil
+	}
+	return anew, false
 }

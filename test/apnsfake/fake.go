@@ -48,6 +48,7 @@ type Fake struct {
 	forAll   *Answer
 	onPush   func(token []byte, magic string)
 	outcomes map[string]int
+	conns    int
 	devices  map[string]*device
 }
 
@@ -98,6 +99,21 @@ func (f *Fake) Accepted(token []byte) int {
 	return f.device(hex.EncodeToString(token)).accepted
 }
 
+// Connections counts the connections that were made.
+func (f *Fake) Connections() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.conns
+}
+
+func (f *Fake) count(_ net.Conn, state http.ConnState) {
+	if state == http.StateNew {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.conns++
+	}
+}
+
 // Wait returns when a push to the token was accepted since the last Wait for it, or with ctx's error.
 func (f *Fake) Wait(ctx context.Context, token []byte) error {
 	f.mu.Lock()
@@ -113,7 +129,7 @@ func (f *Fake) Wait(ctx context.Context, token []byte) error {
 
 // Serve answers on l until ctx ends.
 func (f *Fake) Serve(ctx context.Context, l net.Listener, cert tls.Certificate) error {
-	s := &http.Server{Handler: f, ReadHeaderTimeout: 10 * time.Second, TLSConfig: &tls.Config{
+	s := &http.Server{Handler: f, ReadHeaderTimeout: 10 * time.Second, ConnState: f.count, TLSConfig: &tls.Config{
 		Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2"}, MinVersion: tls.VersionTLS12,
 		ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: f.clientCAs,
 	}}
