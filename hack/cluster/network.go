@@ -5,22 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 )
-
-// command runs a program of the machine and returns its trimmed output.
-func command(ctx context.Context, name string, args ...string) (string, error) {
-	output, err := exec.CommandContext(ctx, name, args...).CombinedOutput()
-	text := strings.TrimSpace(string(output))
-	if err != nil {
-		return text, fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, text)
-	}
-	return text, nil
-}
 
 // ensureNodeLink makes the bridge that carries the node's address.
 func ensureNodeLink(ctx context.Context) error {

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 )
 
@@ -20,4 +23,16 @@ func lockFile(path string) (unlock func(), err error) {
 		return nil, fmt.Errorf("waiting for %s: %w", path, err)
 	}
 	return func() { file.Close() }, nil
+}
+
+// command runs a program and returns its trimmed output; an error has what it said on its standard error.
+func command(ctx context.Context, name string, args ...string) (string, error) {
+	command := exec.CommandContext(ctx, name, args...)
+	var stderr strings.Builder
+	command.Stderr = &stderr
+	output, err := command.Output()
+	if err != nil {
+		return "", fmt.Errorf("%s %s: %w: %s", filepath.Base(name), strings.Join(args, " "), err, strings.TrimSpace(stderr.String()))
+	}
+	return strings.TrimSpace(string(output)), nil
 }
