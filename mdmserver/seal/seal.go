@@ -6,17 +6,13 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io/fs"
-	"strings"
-
-	"github.com/kubemdm/kubemdm/internal/serverconfig"
+	"math"
 )
 
 const (
 	// version is the first byte of a sealed value. Version 1 is: version, length of the key id, key id, nonce, ciphertext with tag.
 	version = 1
 	keySize = 32
-	maxID   = 255
 )
 
 // ErrMalformed is the error of a value that Seal never made, or that was altered.
@@ -35,47 +31,6 @@ type Keyring struct {
 	Keys    map[string][]byte
 }
 
-// ReadKeyring reads a folder: serverconfig.PrimaryFile names the id of the primary key, every other file is a key and its name the id. Files
-// whose names begin with a dot are not keys (a mounted Secret has some).
-func ReadKeyring(dir fs.FS) (Keyring, error) {
-	ring := Keyring{Keys: map[string][]byte{}}
-	entries, err := fs.ReadDir(dir, ".")
-	if err != nil {
-		return ring, fmt.Errorf("reading the sealing keys: %w", err)
-	}
-	for _, e := range entries {
-		name := e.Name()
-		if strings.HasPrefix(name, ".") {
-			continue
-		}
-		content, err := fs.ReadFile(dir, name)
-		if err != nil {
-			return ring, fmt.Errorf("reading sealing key %s: %w", name, err)
-		}
-		if name == serverconfig.PrimaryFile {
-			ring.Primary = strings.TrimSpace(string(content))
-			continue
-		}
-		ring.Keys[name] = content
-	}
-	return ring, ring.check()
-}
-
-func (r Keyring) check() error {
-	for id, key := range r.Keys {
-		if len(key) != keySize || len(id) > maxID {
-			return fmt.Errorf("sealing key %q has %d bytes; a key has %d, and its id at most %d characters", id, len(key), keySize, maxID)
-		}
-	}
-	if r.Primary == "" {
-		return fmt.Errorf("the file %s, which names the sealing key that writes, is missing or empty", serverconfig.PrimaryFile)
-	}
-	if _, ok := r.Keys[r.Primary]; !ok {
-		return &KeyLostError{KeyID: r.Primary}
-	}
-	return nil
-}
-
 // Sealer implements fleet.Sealer. It asks for the keyring at each use, so that keys may be added and the primary one changed while it runs.
 type Sealer struct {
 	keyring func() Keyring
@@ -87,6 +42,9 @@ func New(keyring func() Keyring) *Sealer { return &Sealer{keyring: keyring} }
 // Seal encrypts plain with the primary key. The value opens only with the same context.
 func (s *Sealer) Seal(plain, context []byte) ([]byte, error) {
 	ring := s.keyring()
+	if len(ring.Primary) > math.MaxUint8 {
+		return nil, fmt.Errorf("the id of the sealing key has %d bytes; it may have %d", len(ring.Primary), math.MaxUint8)
+	}
 	header := append([]byte{version, byte(len(ring.Primary))}, ring.Primary...)
 	aead, err := ring.aead(ring.Primary)
 	if err != nil {
@@ -123,6 +81,9 @@ func (r Keyring) aead(id string) (cipher.AEAD, error) {
 	key, ok := r.Keys[id]
 	if !ok {
 		return nil, &KeyLostError{KeyID: id}
+	}
+	if len(key) != keySize {
+		return nil, fmt.Errorf("sealing key %q has %d bytes; it needs %d", id, len(key), keySize)
 	}
 	block, err := aes.NewCipher(key)
 	if err != nil {

@@ -3,8 +3,8 @@ package seal_test
 import (
 	"bytes"
 	"errors"
+	"strings"
 	"testing"
-	"testing/fstest"
 
 	"github.com/kubemdm/kubemdm/mdmserver/seal"
 )
@@ -77,26 +77,17 @@ func TestOldKeysReadAndTheFirstWrites(t *testing.T) {
 	}
 }
 
-func TestReadKeyring(t *testing.T) {
-	file := func(b []byte) *fstest.MapFile { return &fstest.MapFile{Data: b} }
-	for name, tc := range map[string]struct {
-		dir  fstest.MapFS
-		want string // "" for no error, else a part of it
-	}{
-		"good":            {fstest.MapFS{"primary": file([]byte("k2\n")), "k1": file(key(1)), "k2": file(key(2)), "..data": file(nil)}, ""},
-		"no primary":      {fstest.MapFS{"k1": file(key(1))}, "primary"},
-		"primary missing": {fstest.MapFS{"primary": file([]byte("k2")), "k1": file(key(1))}, `"k2" is missing`},
-		"short key":       {fstest.MapFS{"primary": file([]byte("k1")), "k1": file([]byte("short"))}, `"k1" has 5 bytes`},
+func TestBadKeysAreRefusedByName(t *testing.T) {
+	for name, ring := range map[string]seal.Keyring{
+		`"k2" is missing`:   {Primary: "k2", Keys: map[string][]byte{"k1": key(1)}},
+		`"k1" has 5 bytes`:  {Primary: "k1", Keys: map[string][]byte{"k1": []byte("short")}},
+		`"k1" has 16 bytes`: {Primary: "k1", Keys: map[string][]byte{"k1": key(1)[:16]}},
+		"may have 255":      {Primary: strings.Repeat("k", 256), Keys: map[string][]byte{}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			ring, err := seal.ReadKeyring(tc.dir)
-			switch {
-			case tc.want == "" && (err != nil || ring.Primary != "k2" || len(ring.Keys) != 2):
-				t.Errorf("ReadKeyring = %+v, %v", ring, err)
-			case tc.want != "" && (err == nil || !bytes.Contains([]byte(err.Error()), []byte(tc.want))):
-				t.Errorf("ReadKeyring: %v, want an error with %q", err, tc.want)
-			}
-		})
+		_, err := seal.New(func() seal.Keyring { return ring }).Seal([]byte("x"), nil)
+		if err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("Seal: %v, want an error with %s", err, name)
+		}
 	}
 }
 
