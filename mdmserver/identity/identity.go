@@ -55,13 +55,12 @@ func (o Options) Middleware(next http.Handler) http.Handler {
 // false: 413 at once, before reading, for a body that is announced as too large, and 400 for one that breaks off.
 func ReadBody(w http.ResponseWriter, r *http.Request, limit int64) bool {
 	if r.ContentLength > limit {
-		w.Header().Set("Connection", "close")
-		http.Error(w, "the message is too large", http.StatusRequestEntityTooLarge)
+		refuseSize(w)
 		return false
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
-		http.Error(w, "the message is too large", http.StatusRequestEntityTooLarge)
+		refuseSize(w)
 		return false
 	}
 	if err != nil {
@@ -70,6 +69,12 @@ func ReadBody(w http.ResponseWriter, r *http.Request, limit int64) bool {
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	return true
+}
+
+// refuseSize also ends the connection, or the server would read on to the next request.
+func refuseSize(w http.ResponseWriter) {
+	w.Header().Set("Connection", "close")
+	http.Error(w, "the message is too large", http.StatusRequestEntityTooLarge)
 }
 
 // verify says in the log why a message was refused; the answer does not.

@@ -69,14 +69,6 @@ func malformed(err error) error { return answer{err, http.StatusBadRequest} }
 func (a answer) Unwrap() error   { return a.error }
 func (a answer) StatusCode() int { return a.status }
 
-// Headers asks for patience where it can help.
-func (a answer) Headers() http.Header {
-	if a.status < http.StatusInternalServerError {
-		return nil
-	}
-	return http.Header{"Retry-After": {"60"}}
-}
-
 // answerErrors gives the service's errors their status; the transport would answer 500 to all of them.
 func (s service) answerErrors(next func(context.Context, any) (any, error)) func(context.Context, any) (any, error) {
 	return func(ctx context.Context, request any) (any, error) {

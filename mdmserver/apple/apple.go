@@ -1,0 +1,148 @@
+package apple
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/kubemdm/kubemdm/internal/serverconfig"
+	"github.com/kubemdm/kubemdm/mdmserver/apple/command"
+	"github.com/kubemdm/kubemdm/mdmserver/apple/profile"
+	"github.com/kubemdm/kubemdm/mdmserver/apple/scep"
+	"github.com/kubemdm/kubemdm/mdmserver/fleet"
+	"github.com/kubemdm/kubemdm/mdmserver/identity"
+)
+
+// Paths of the endpoints below the server's host. Devices remember the first two for as long as they are enrolled.
+const (
+	pathCheckin = "/apple/checkin"
+	pathCommand = "/apple/command"
+	pathSCEP    = "/scep"
+	pathEnroll  = "/enroll/{token}"
+)
+
+// Fleet is what the endpoints ask of fleet.Fleet; see there for what each call means and which errors it gives.
+type Fleet interface {
+	scep.Challenges
+	IssueChallenge(ctx context.Context, tokenHash string, params fleet.EnrollmentParams) (fleet.Challenge, error)
+	Authenticate(ctx context.Context, id fleet.Identity, ch fleet.Channel, facts fleet.DeviceFacts, topic string) error
+	TokenUpdate(ctx context.Context, id fleet.Identity, ch fleet.Channel, push fleet.PushInfo, unlockToken []byte, awaitingConfiguration bool) error
+	CheckOut(ctx context.Context, id fleet.Identity, ch fleet.Channel) error
+	SetBootstrapToken(ctx context.Context, id fleet.Identity, ch fleet.Channel, token []byte) error
+	BootstrapToken(ctx context.Context, id fleet.Identity, ch fleet.Channel) ([]byte, error)
+	AllowUserChannel(ctx context.Context, id fleet.Identity, ch fleet.Channel) error
+	Verify(ctx context.Context, id fleet.Identity, ch fleet.Channel) error
+	Connect(ctx context.Context, id fleet.Identity, ch fleet.Channel, r fleet.Report) (command []byte, err error)
+}
+
+// Options is what the package works with. The functions are called per request, so that a reloaded credential is used at once.
+type Options struct {
+	// Config has its Apple part set.
+	Config serverconfig.Config
+	// CAs returns the loaded generations of the device-identity CA.
+	CAs func() []identity.CA
+	// Serving returns the TLS certificate that devices see; it signs profiles. Nil: there is none yet.
+	Serving func() *tls.Certificate
+	// ServingCA returns the PEM certificates behind Serving. They are used when Config.TrustAnchor is set.
+	ServingCA func() []byte
+	// Topic returns the push certificate's topic, empty while there is no push certificate.
+	Topic func() string
+	Now   func() time.Time
+	Log   *slog.Logger
+}
+
+// Apple is the Apple side of one server. It implements fleet.Encoder.
+type Apple struct {
+	command.Encoder
+	Options
+}
+
+var errNoApple = errors.New("the configuration has no part for Apple devices")
+
+// New returns the Apple side of a server.
+func New(o Options) (*Apple, error) {
+	if o.Config.Apple == nil {
+		return nil, errNoApple
+	}
+	a := &Apple{Options: o}
+	a.Encoder = command.Encoder{Sign: a.sign, Renew: a.renewal}
+	return a, nil
+}
+
+// Handler serves all endpoints of Apple devices. It never answers 401, on which a device may unenrol.
+func (a *Apple) Handler(f Fleet) http.Handler {
+	devices := identity.Options{CAs: a.CAs, Now: a.Now, Log: a.Log}
+	device := &protocol{fleet: f, log: a.Log}
+	mux := http.NewServeMux()
+	mux.Handle(pathCheckin, devices.Middleware(device.checkinHandler()))
+	mux.Handle(pathCommand, devices.Middleware(http.HandlerFunc(device.serveCommand)))
+	mux.Handle(pathSCEP, scep.NewHandler(scep.Options{
+		Challenges: f,
+		CAs:        a.CAs,
+		Validity:   time.Duration(a.Config.Apple.Identity.Validity),
+		Now:        a.Now,
+		Log:        a.Log,
+	}))
+	mux.Handle("GET "+pathEnroll, &enrollHandler{apple: a, fleet: f})
+	return patient(mux)
+}
+
+// params are those of an enrolment that begins now.
+func (a *Apple) params(topic string) fleet.EnrollmentParams {
+	return fleet.EnrollmentParams{
+		PayloadIdentifier: "io.kubemdm." + a.Config.Namespace + "." + a.Config.Name + ".enroll",
+		ServerURL:         a.url(pathCommand),
+		CheckInURL:        a.url(pathCheckin),
+		Topic:             topic,
+		AccessRights:      a.Config.Apple.AccessRights,
+	}
+}
+
+func (a *Apple) url(path string) string { return "https://" + a.Config.Host + path }
+
+// profile renders the unsigned enrolment profile.
+func (a *Apple) profile(params fleet.EnrollmentParams, enrollmentID, challenge string) ([]byte, error) {
+	anchors, err := a.anchors()
+	if err != nil {
+		return nil, err
+	}
+	return profile.Enrollment{
+		Params:       params,
+		Organization: a.Config.Organization,
+		SCEPURL:      a.url(pathSCEP),
+		EnrollmentID: enrollmentID,
+		Challenge:    challenge,
+		Anchors:      anchors,
+	}.Render()
+}
+
+func (a *Apple) renewal(enrollmentID string, r fleet.Renewal) ([]byte, error) {
+	unsigned, err := a.profile(r.Params, enrollmentID, r.Challenge)
+	if err != nil {
+		return nil, err
+	}
+	return a.sign(unsigned)
+}
+
+func (a *Apple) sign(content []byte) ([]byte, error) { return profile.Sign(content, a.Serving()) }
+
+func (a *Apple) anchors() ([]*x509.Certificate, error) {
+	if !a.Config.TrustAnchor {
+		return nil, nil
+	}
+	var out []*x509.Certificate
+	for block, rest := pem.Decode(a.ServingCA()); block != nil; block, rest = pem.Decode(rest) {
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("reading the trust anchors: %w", err)
+		}
+		out = append(out, cert)
+	}
+	return out, nil
+}
