@@ -68,6 +68,11 @@ func (c *Client) CancelAction(ctx context.Context, key Key) error {
 	return c.do(ctx, http.MethodDelete, keyPath(PathActions, key), nil, nil, nil)
 }
 
+// Action reads the state of an action.
+func (c *Client) Action(ctx context.Context, key Key) (*ActionStatus, error) {
+	return call[ActionStatus](ctx, c, http.MethodGet, keyPath(PathActions, key), nil, nil)
+}
+
 // ActionResults lists a page of an action's results without bodies.
 func (c *Client) ActionResults(ctx context.Context, key Key, after string, limit int) (*Page[ActionResult], error) {
 	return call[Page[ActionResult]](ctx, c, http.MethodGet, keyPath(PathActions, key)+"/"+PathActionResults, pageQuery(after, limit), nil)

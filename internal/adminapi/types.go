@@ -30,6 +30,9 @@ type Info struct {
 	// SealingKeys are the ids of the loaded sealing keys, the writing one first.
 	SealingKeys []string `json:"sealingKeys,omitempty"`
 	Push        PushInfo `json:"push"`
+	// Refused says, by mounted folder (serving, admin, sealing, push, identity), why its newest content is not in use; the last good content
+	// still is.
+	Refused map[string]string `json:"refused,omitempty"`
 	// Enrolled counts enrolled devices, Behind those with work waiting, Responding those seen within the silence limit.
 	Enrolled   int `json:"enrolled"`
 	Behind     int `json:"behind"`
@@ -54,7 +57,8 @@ type CAInfo struct {
 type PushInfo struct {
 	Certificate CertificateInfo `json:"certificate"`
 	Topic       string          `json:"topic,omitempty"`
-	// Paused is true while Apple refuses the certificate or topic; Reason and Message say why. No device is changed by it.
+	// Paused is true while nothing can be pushed: there is no certificate, or Apple refuses it or its topic. Reason and Message say why. No
+	// device is changed by it. A Reason without Paused hinders the pushes to some devices only.
 	Paused  bool      `json:"paused,omitempty"`
 	Reason  string    `json:"reason,omitempty"`
 	Message string    `json:"message,omitempty"`
