@@ -49,6 +49,7 @@ type MDMServerSpec struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=259
 	// +kubebuilder:validation:Pattern=`^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*(:[1-9][0-9]{0,4})?$`
+	// +kubebuilder:validation:XValidation:rule="!self.contains(':') || int(self.split(':')[1]) <= 65535",message="a port is at most 65535"
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="host is immutable: enrolled devices would refuse the server"
 	Host string `json:"host,omitempty"`
 
@@ -80,7 +81,7 @@ type MDMServerSpec struct {
 
 	// tls says where the certificate comes from that devices see.
 	// +optional
-	// +kubebuilder:default={}
+	// +kubebuilder:default={type: SelfSigned}
 	TLS ServingTLS `json:"tls,omitzero"`
 
 	// apple serves Apple devices. {} takes the defaults.
@@ -197,7 +198,7 @@ type AppleServer struct {
 
 	// identity configures the certificates by which the server knows its devices.
 	// +optional
-	// +kubebuilder:default={}
+	// +kubebuilder:default={validity: "8760h", renewBefore: "4320h", caValidity: "87600h"}
 	Identity DeviceIdentity `json:"identity,omitzero"`
 
 	// accessRights is the sum of what the server may do on devices that enrol from now on; 8191 is all
