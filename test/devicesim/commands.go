@@ -168,7 +168,7 @@ func (c *Channel) installProfile(ctx context.Context, cmd *command) result {
 	} else {
 		c.profiles[profile.Identifier] = &InstalledProfile{Profile: profile, Installs: 1}
 	}
-	return acknowledgedThen(nil, func() { c.device.event(EventProfileInstalled, profile.Identifier) })
+	return acknowledgedThen(func() { c.device.event(EventProfileInstalled, profile.Identifier) })
 }
 
 // installEnrollment renews the device's identity; the enrolment profile that the device has must allow it.
@@ -190,15 +190,13 @@ func (c *Channel) removeProfile(ctx context.Context, cmd *command) result {
 	identifier := cmd.Command.Identifier
 	c.device.mu.Lock()
 	installed := c.profiles[identifier]
-	if installed != nil && !installed.isEnrollment() {
-		delete(c.profiles, identifier)
-	}
+	delete(c.profiles, identifier)
 	c.device.mu.Unlock()
 	if installed == nil {
 		return failed(errorNotFound, fmt.Sprintf("Profile with identifier %q not found", identifier))
 	}
 	if !installed.isEnrollment() {
-		return acknowledgedThen(nil, func() { c.device.event(EventProfileRemoved, identifier) })
+		return acknowledgedThen(func() { c.device.event(EventProfileRemoved, identifier) })
 	}
 	// With the enrolment goes the identity: a device checks out, if asked to, and never answers the command.
 	e, err := c.device.current()
@@ -208,14 +206,10 @@ func (c *Channel) removeProfile(ctx context.Context, cmd *command) result {
 	return result{silent: true, err: err}
 }
 
-func acknowledgedThen(fields map[string]any, then func()) result {
-	r := acknowledged(fields)
-	r.then = then
-	return r
-}
+func acknowledgedThen(then func()) result { return result{status: statusAcknowledged, then: then} }
 
 func (c *Channel) restart(context.Context, *command) result {
-	return acknowledgedThen(nil, func() {
+	return acknowledgedThen(func() {
 		c.device.mu.Lock()
 		c.device.restarts++
 		c.device.mu.Unlock()
@@ -224,7 +218,7 @@ func (c *Channel) restart(context.Context, *command) result {
 }
 
 func (c *Channel) shutDown(context.Context, *command) result {
-	r := acknowledgedThen(nil, func() {
+	r := acknowledgedThen(func() {
 		c.device.PowerOff()
 		c.device.event(EventPoweredOff, "")
 	})
@@ -253,7 +247,7 @@ func (c *Channel) eraseDevice(_ context.Context, cmd *command) result {
 	if c.pinMissing(cmd) {
 		return failed(errorParameter, "A Mac needs a PIN of six digits")
 	}
-	r := acknowledgedThen(nil, func() { c.device.forget(EventErased, "") })
+	r := acknowledgedThen(func() { c.device.forget(EventErased, "") })
 	r.final = true
 	return r
 }

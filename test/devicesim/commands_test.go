@@ -1,6 +1,7 @@
 package devicesim_test
 
 import (
+	"bytes"
 	"errors"
 	"net/http"
 	"slices"
@@ -157,15 +158,24 @@ func TestRenewal(t *testing.T) {
 	s := newServer(t)
 	mac := enrolled(t, s, nil)
 	old, token := mac.Identity(), s.last(t, "TokenUpdate").PushMagic
-	for name, spoil := range map[string]func(mdm, scep map[string]any){
-		"another server":    func(mdm, _ map[string]any) { mdm["ServerURL"] = s.URL + "/elsewhere" },
-		"another check-in":  func(mdm, _ map[string]any) { mdm["CheckInURL"] = s.URL + "/elsewhere" },
-		"another topic":     func(mdm, _ map[string]any) { mdm["Topic"] = topic + "1" },
-		"other rights":      func(mdm, _ map[string]any) { mdm["AccessRights"] = 1 },
-		"refused challenge": func(_, scep map[string]any) { scep["Challenge"] = "used" },
+	unlike := "new MDM payload does not match the old payload"
+	another := bytes.Replace(s.enrolment(nil), []byte("test.enrol"), []byte("another"), 1)
+	change := func(key string, value any) []byte {
+		return s.enrolment(func(mdm, _ map[string]any) { mdm[key] = value })
+	}
+	for name, test := range map[string]struct {
+		profile []byte
+		reason  string
+	}{
+		"another identifier": {another, unlike},
+		"another server":     {change("ServerURL", s.URL+"/mdm/"), unlike},
+		"another check-in":   {change("CheckInURL", s.URL+"/mdm/"), unlike},
+		"another topic":      {change("Topic", topic+"1"), unlike},
+		"other rights":       {change("AccessRights", 1), unlike},
+		"refused challenge":  {s.enrolment(func(_, scep map[string]any) { scep["Challenge"] = "used" }), "refused"},
 	} {
-		m := run(t, s, mac, "InstallProfile", map[string]any{"Payload": s.enrolment(spoil)})
-		if m.Status != "Error" || mac.Identity() != old {
+		m := run(t, s, mac, "InstallProfile", map[string]any{"Payload": test.profile})
+		if m.Status != "Error" || mac.Identity() != old || !strings.Contains(m.ErrorChain[0].LocalizedDescription, test.reason) {
 			t.Errorf("%s: %+v", name, m)
 		}
 	}
@@ -179,6 +189,39 @@ func TestRenewal(t *testing.T) {
 	}
 	if s.last(t, "TokenUpdate").PushMagic != token {
 		t.Error("a renewal changed the push magic")
+	}
+}
+
+func TestRenewalSurvivesALostTokenUpdate(t *testing.T) {
+	s := newServer(t)
+	mac := enrolled(t, s, nil)
+	s.statuses["TokenUpdate"] = http.StatusServiceUnavailable
+	if m := run(t, s, mac, "InstallProfile", map[string]any{"Payload": s.enrolment(nil)}); m.Status != "Error" {
+		t.Errorf("without TokenUpdate: %+v", m)
+	}
+	delete(s.statuses, "TokenUpdate")
+	s.hears()
+	if err := mac.Idle(t.Context()); err != nil || s.hears() != "TokenUpdate Idle" {
+		t.Errorf("the TokenUpdate is due: %v", err)
+	}
+}
+
+func TestNoProfileReplacesTheEnrolmentProfile(t *testing.T) {
+	s := newServer(t)
+	mac := enrolled(t, s, nil)
+	m := run(t, s, mac, "InstallProfile", map[string]any{"Payload": mobileconfig("test.enrol")})
+	if m.Status != "Error" || len(mac.Profiles()["test.enrol"].Payloads) != 2 {
+		t.Errorf("replaced: %+v", m)
+	}
+}
+
+func TestNothingRunsAfterAnErasure(t *testing.T) {
+	s := newServer(t)
+	mac := enrolled(t, s, nil)
+	s.enqueue(mac.Hardware().UDID, "EraseDevice", map[string]any{"PIN": "123456"})
+	s.enqueue(mac.Hardware().UDID, "RestartDevice", nil)
+	if err := mac.Idle(t.Context()); err != nil || s.hears() != "Idle Acknowledged" || mac.Restarts() != 0 {
+		t.Errorf("after the erasure: %v, %d restarts", err, mac.Restarts())
 	}
 }
 

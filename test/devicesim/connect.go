@@ -99,56 +99,61 @@ func (c *Channel) report(ctx context.Context, answer map[string]any) ([]byte, er
 	return c.device.send(ctx, "command", message)
 }
 
-// handle runs one command, sends the answer and returns the reply to that.
+// handle runs one command, sends the answer and returns its status and the reply to it.
 func (c *Channel) handle(ctx context.Context, data []byte) (reply []byte, status string, err error) {
 	cmd, err := decodeCommand(data)
 	if err != nil {
 		return nil, "", err
 	}
-	do, scripted := c.device.script.take(cmd.Command.RequestType, cmd.identifier())
-	if scripted && do == Ignore {
+	do := c.device.script.take(cmd.Command.RequestType, cmd.identifier())
+	if do == Ignore {
 		return nil, "", ErrInterrupted
 	}
-	result := c.scriptedResult(ctx, cmd, do, scripted)
-	if result.then != nil {
-		defer result.then()
+	r := c.result(ctx, cmd, do)
+	if r.then != nil {
+		defer r.then()
 	}
-	if result.silent {
-		return nil, "", result.err
-	}
-	if scripted && do == Crash {
-		return nil, "", ErrInterrupted
-	}
-	answer := map[string]any{"Status": result.status, "CommandUUID": cmd.CommandUUID}
-	maps.Copy(answer, result.fields)
-	if reply, err = c.report(ctx, answer); err != nil {
-		return nil, result.status, err
-	}
-	c.device.record(cmd, result.status)
 	switch {
-	case scripted && do == AnswerTwice:
-		reply, err = c.report(ctx, answer)
-	case scripted && do == MissReply:
-		return nil, result.status, ErrInterrupted
-	case result.final:
-		return nil, result.status, nil
+	case r.silent:
+		return nil, "", r.err
+	case do == Crash:
+		return nil, "", ErrInterrupted
 	}
-	return reply, result.status, err
+	reply, err = c.answer(ctx, cmd, r, do)
+	return reply, r.status, err
 }
 
-// scriptedResult is the result of the command, or the one that the script has in its place.
-func (c *Channel) scriptedResult(ctx context.Context, cmd *command, do Behaviour, scripted bool) result {
-	if scripted {
-		switch do {
-		case AnswerNotNow:
-			return result{status: statusNotNow}
-		case AnswerError:
-			return failed(errorScripted, "the script refuses this command")
-		case AnswerFormatError:
-			return result{status: statusFormatError}
-		}
+// result is what comes of running the command, or what the script has in its place.
+func (c *Channel) result(ctx context.Context, cmd *command, do Behaviour) result {
+	switch do {
+	case AnswerNotNow:
+		return result{status: statusNotNow}
+	case AnswerError:
+		return failed(errorScripted, "the script refuses this command")
+	case AnswerFormatError:
+		return result{status: statusFormatError}
 	}
 	return c.run(ctx, cmd)
+}
+
+// answer sends the result of a command and returns the reply, which is the next command.
+func (c *Channel) answer(ctx context.Context, cmd *command, r result, do Behaviour) ([]byte, error) {
+	fields := map[string]any{"Status": r.status, "CommandUUID": cmd.CommandUUID}
+	maps.Copy(fields, r.fields)
+	reply, err := c.report(ctx, fields)
+	if err != nil {
+		return nil, err
+	}
+	c.device.record(cmd, r.status)
+	switch {
+	case do == AnswerTwice:
+		return c.report(ctx, fields)
+	case do == MissReply:
+		return nil, ErrInterrupted
+	case r.final:
+		return nil, nil
+	}
+	return reply, nil
 }
 
 func (d *Device) record(cmd *command, status string) {

@@ -3,7 +3,6 @@ package devicesim_test
 import (
 	"bytes"
 	"context"
-	"crypto/rsa"
 	"errors"
 	"net/http"
 	"strings"
@@ -118,40 +117,6 @@ func TestEnrollRefusesBadProfiles(t *testing.T) {
 	}
 }
 
-func TestSCEPRetries(t *testing.T) {
-	s := newServer(t)
-	for name, test := range map[string]struct {
-		newKey bool
-		lost   int
-		issued int
-		sameAs bool
-	}{
-		"same key":    {lost: 2, issued: 3, sameAs: true},
-		"another key": {newKey: true, lost: 1, issued: 2},
-		"gives up":    {lost: 3, issued: 3, sameAs: true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s.issued = nil
-			network := &devicesim.Network{Next: devicesim.NewClient(s.roots()).Transport}
-			network.LoseNext(test.lost, devicesim.LoseReply, func(r *http.Request) bool { return r.Method == http.MethodPost })
-			mac := newDevice(t, s, func(o *devicesim.Options) {
-				o.Client, o.NewKeyOnRetry = &http.Client{Transport: network}, test.newKey
-			})
-			err := mac.Enroll(t.Context(), s.URL+"/enroll")
-			if gaveUp := errors.Is(err, devicesim.ErrNetwork); gaveUp != (test.lost > 2) {
-				t.Fatal(err)
-			}
-			if len(s.issued) != test.issued {
-				t.Fatalf("asked %d times, not %d", len(s.issued), test.issued)
-			}
-			first, last := s.issued[0].PublicKey.(*rsa.PublicKey), s.issued[len(s.issued)-1].PublicKey
-			if first.Equal(last) != test.sameAs {
-				t.Errorf("retried with the same key: %v", !test.sameAs)
-			}
-		})
-	}
-}
-
 func TestCheckInRetries(t *testing.T) {
 	s := newServer(t)
 	network := &devicesim.Network{Next: devicesim.NewClient(s.roots()).Transport}
@@ -171,6 +136,42 @@ func TestCheckInRetries(t *testing.T) {
 	network.LoseEvery(1, devicesim.LoseRequest)
 	if err := mac.Idle(t.Context()); !errors.Is(err, devicesim.ErrNetwork) || s.hears() != "" {
 		t.Errorf("without a network: %v", err)
+	}
+}
+
+func TestRefusedCheckInIsNotRepeated(t *testing.T) {
+	s := newServer(t)
+	mac := newDevice(t, s, nil)
+	s.statuses["Authenticate"] = http.StatusForbidden
+	err := mac.Enroll(t.Context(), s.URL+"/enroll")
+	if status := new(devicesim.StatusError); !errors.As(err, &status) || s.hears() != "Authenticate" || mac.Enrolled() {
+		t.Errorf("403: %v", err)
+	}
+}
+
+func TestErrorsHoldNoToken(t *testing.T) {
+	s := newServer(t)
+	mac := newDevice(t, s, nil)
+	s.Close()
+	if err := mac.Enroll(t.Context(), s.URL+"/enroll/TOKEN"); err == nil || strings.Contains(err.Error(), "TOKEN") {
+		t.Error(err)
+	}
+}
+
+func TestCapabilities(t *testing.T) {
+	s := newServer(t)
+	s.profile = func() []byte {
+		return s.enrolment(func(mdm, _ map[string]any) { mdm["ServerCapabilities"] = []string{} })
+	}
+	mac := enrolled(t, s, nil)
+	if _, err := mac.Login(t.Context(), devicesim.User{ID: "U"}); !errors.Is(err, devicesim.ErrNoUserChannel) {
+		t.Errorf("a user: %v", err)
+	}
+	if err := mac.SetBootstrapToken(t.Context(), []byte("boot")); err == nil {
+		t.Error("a Mac gives its bootstrap token only to a server that keeps it")
+	}
+	if heard := s.hears(); heard != "" {
+		t.Errorf("heard %q", heard)
 	}
 }
 

@@ -74,6 +74,21 @@ func TestRunConnectsAtPushes(t *testing.T) {
 	}
 }
 
+func TestOnlyTheLastPushIsKept(t *testing.T) {
+	pushes := devicesim.NewPushes()
+	pushes.Push([]byte{1}, "first")
+	pushes.Push([]byte{1}, "second")
+	pushes.Push([]byte{2}, "other")
+	if magic, err := pushes.Wait(t.Context(), []byte{1}); magic != "second" || err != nil {
+		t.Errorf("got %q, %v", magic, err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	if magic, err := pushes.Wait(ctx, []byte{1}); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %q again", magic)
+	}
+}
+
 func TestRunPollsAndRetries(t *testing.T) {
 	s := newServer(t)
 	clock := newClock()

@@ -72,8 +72,8 @@ func (s *SCEP) readCA(data []byte, contentType string) (err error) {
 	default:
 		err = fmt.Errorf("content type %q", contentType)
 	}
-	if err != nil || len(s.certs) == 0 {
-		return fmt.Errorf("%w: reading CA certificate: %v", errReply, err)
+	if err != nil {
+		return fmt.Errorf("%w: reading CA certificate: %w", errReply, err)
 	}
 	i := slices.IndexFunc(s.certs, func(c *x509.Certificate) bool { return c.IsCA })
 	if i < 0 {

@@ -6,13 +6,15 @@ import (
 	"sync"
 )
 
-// Behaviour is what a device does with a command instead of running and answering it.
+// Behaviour is what a device does with a command.
 type Behaviour int
 
 // The behaviours.
 const (
+	// Obey runs the command and answers it.
+	Obey Behaviour = iota
 	// AnswerNotNow does not run the command and answers NotNow: the server is to offer it again after the next Idle.
-	AnswerNotNow Behaviour = iota
+	AnswerNotNow
 	// AnswerError does not run it and answers Error, which is final.
 	AnswerError
 	// AnswerFormatError does not run it and answers CommandFormatError.
@@ -61,7 +63,7 @@ func (s *script) clear() {
 }
 
 // take returns what the first rule that matches says and uses it up once.
-func (s *script) take(requestType, identifier string) (Behaviour, bool) {
+func (s *script) take(requestType, identifier string) Behaviour {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, rule := range s.rules {
@@ -72,7 +74,7 @@ func (s *script) take(requestType, identifier string) (Behaviour, bool) {
 			s.rules = slices.Delete(s.rules, i, i+1)
 		}
 		rule.Times--
-		return rule.Do, true
+		return rule.Do
 	}
-	return 0, false
+	return Obey
 }

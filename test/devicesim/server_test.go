@@ -3,7 +3,6 @@ package devicesim_test
 import (
 	"bytes"
 	"crypto/rand"
-	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
 	"fmt"
@@ -39,6 +38,9 @@ type server struct {
 	statuses map[string]int
 	// replies answers a MessageType.
 	replies map[string]any
+	// caps is the answer to GetCACaps; forge changes a SCEP request or the certificate before the reply is made.
+	caps  string
+	forge func(request *scep.PKIMessage, certificate *x509.Certificate)
 
 	mu       sync.Mutex
 	serial   int64
@@ -71,7 +73,11 @@ func (m message) channel() string {
 
 func newServer(t *testing.T) *server {
 	t.Helper()
-	s := &server{ca: pki.NewIdentityCA(t, "devices"), statuses: map[string]int{}, replies: map[string]any{}, queue: map[string][][]byte{}}
+	s := &server{
+		ca: pki.NewIdentityCA(t, "devices"), caps: "AES\nSHA-256\nPOSTPKIOperation\n",
+		statuses: map[string]int{}, replies: map[string]any{}, queue: map[string][][]byte{},
+		forge: func(*scep.PKIMessage, *x509.Certificate) {},
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /enroll", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/x-apple-aspen-config")
@@ -128,12 +134,15 @@ func (s *server) sign(t *testing.T, content []byte) []byte {
 func (s *server) scep(t *testing.T, w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Query().Get("operation") {
 	case "GetCACaps":
-		_, _ = io.WriteString(w, "AES\nSHA-256\nPOSTPKIOperation\n")
+		_, _ = io.WriteString(w, s.caps)
 	case "GetCACert":
 		w.Header().Set("Content-Type", "application/x-x509-ca-cert")
 		_, _ = w.Write(s.ca.Cert.Raw)
 	default:
 		body, err := io.ReadAll(r.Body)
+		if r.Method == http.MethodGet {
+			body, err = base64.StdEncoding.DecodeString(r.URL.Query().Get("message"))
+		}
 		check(t, err)
 		w.Header().Set("Content-Type", "application/x-pki-message")
 		_, _ = w.Write(s.issue(t, body))
@@ -152,11 +161,13 @@ func (s *server) issue(t *testing.T, body []byte) []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.serial++
-	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
-		SerialNumber: big.NewInt(s.serial), Subject: request.CSR.Subject,
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(s.serial), Subject: request.CSR.Subject, PublicKey: request.CSR.PublicKey,
 		NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(time.Hour),
 		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	}, s.ca.Cert, request.CSR.PublicKey.(*rsa.PublicKey), s.ca.Key)
+	}
+	s.forge(request, template)
+	der, err := x509.CreateCertificate(rand.Reader, template, s.ca.Cert, template.PublicKey, s.ca.Key)
 	check(t, err)
 	certificate, err := x509.ParseCertificate(der)
 	check(t, err)
