@@ -74,8 +74,7 @@ func rollOut(tx *txn, a *ArtifactRow) error {
 		return err
 	}
 	tx.touch(adminapi.KindArtifact, string(a.Key))
-	tx.woke = true
-	return tx.WakeArtifact(a.Key, tx.now)
+	return tx.wakeArtifact(a.Key)
 }
 
 // DeleteArtifact withdraws an artifact: it is removed from every device that carries it, whatever becomes of its Profile. With retain it is
@@ -109,8 +108,7 @@ func (f *Fleet) DeleteArtifact(ctx context.Context, key adminapi.Key, retain boo
 			return err
 		}
 		tx.touch(adminapi.KindArtifact, string(key))
-		tx.woke = true
-		if err := tx.WakeArtifact(key, tx.now); err != nil {
+		if err := tx.wakeArtifact(key); err != nil {
 			return err
 		}
 		return forgetIfGone(tx, key)
@@ -211,7 +209,7 @@ func (f *Fleet) assign(tx *txn, a adminapi.Assignment, missing map[adminapi.Key]
 	if err := tx.SeedDevice(a.DeviceID, tx.now); err != nil {
 		return err
 	}
-	return tx.wake(a.DeviceID)
+	return tx.wakeAll(a.DeviceID)
 }
 
 // ListArtifacts lists the states of all artifacts, withdrawn ones included.

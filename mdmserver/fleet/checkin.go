@@ -132,7 +132,7 @@ func (f *Fleet) seedDevice(tx *txn, deviceID string) error {
 	if err := tx.SeedDevice(deviceID, tx.now); err != nil {
 		return err
 	}
-	return tx.wake(deviceID)
+	return tx.wakeAll(deviceID)
 }
 
 // CheckOut ends the enrolment, or closes the user channel. Errors as of Verify.

@@ -64,17 +64,22 @@ func (s *session) creditInstall(row *CommandRow, r Report) error {
 // creditRecord keeps the record of what is on the device in step with an answer. A refused install leaves what was there before.
 func (s *session) creditRecord(row *CommandRow, r Report) error {
 	record, err := s.tx.Record(s.channel.ID, row.Identifier)
-	if err != nil || record == nil || record.Artifact != adminapi.Key(row.Key) || r.Status == StatusNotNow {
+	if err != nil || record == nil || r.Status == StatusNotNow {
 		return err
 	}
-	if r.Status == StatusAcknowledged {
-		record.Digest, record.Offer = row.Digest, Offer{}
-		return s.tx.PutRecord(*record)
+	if r.Status != StatusAcknowledged {
+		if record.Digest == "" {
+			return s.removed(record)
+		}
+		return nil
 	}
-	if record.Digest == "" {
-		return s.removed(record)
+	replaced := record.Artifact
+	record.Artifact, record.Digest, record.Offer = adminapi.Key(row.Key), row.Digest, Offer{}
+	if err := s.tx.PutRecord(*record); err != nil || replaced == record.Artifact {
+		return err
 	}
-	return nil
+	s.tx.touch(adminapi.KindArtifact, string(replaced))
+	return forgetIfGone(s.tx, replaced)
 }
 
 // settle stores the outcome of an artifact on the channel and tells of it where it shows.

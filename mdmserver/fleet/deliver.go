@@ -200,10 +200,11 @@ func (s *session) install(st StateRow) ([]byte, error) {
 	return command, s.tx.PutState(st)
 }
 
-// expectOnDevice records that the artifact may be on the channel from now on.
+// expectOnDevice records that the artifact may be on the channel from now on. What is there under its identifier already stays recorded as it is
+// until the device says that it was replaced.
 func (s *session) expectOnDevice(a *ArtifactRow) error {
 	record, err := s.tx.Record(s.channel.ID, a.Identifier)
-	if err != nil || record != nil && record.Artifact == a.Key {
+	if err != nil || record != nil {
 		return err
 	}
 	return s.tx.PutRecord(RecordRow{ChannelID: s.channel.ID, DeviceID: s.device.ID, Identifier: a.Identifier, Artifact: a.Key})

@@ -147,7 +147,7 @@ func intend(tx *txn, d *DeviceRow, intent adminapi.Intent) error {
 	for _, key := range assigned { // an ignored device is not counted
 		tx.touch(adminapi.KindArtifact, string(key))
 	}
-	return tx.wake(d.ID)
+	return tx.wakeAll(d.ID)
 }
 
 // PutToken stores a token's hash and rules; its uses go on counting.

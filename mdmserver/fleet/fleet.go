@@ -178,10 +178,22 @@ func (t *txn) flushDirty() error {
 	return nil
 }
 
-// wake makes the channels of a device be pushed to now.
-func (t *txn) wake(deviceID string) error {
+// wake makes a channel be pushed to now; that of a device has the device's own id.
+func (t *txn) wake(channelID string) error {
+	t.woke = true
+	return t.WakeChannel(channelID, t.now)
+}
+
+// wakeAll makes all channels of a device be pushed to now.
+func (t *txn) wakeAll(deviceID string) error {
 	t.woke = true
 	return t.WakeDevice(deviceID, t.now)
+}
+
+// wakeArtifact makes all channels be pushed to now on which something is to be done about the artifact.
+func (t *txn) wakeArtifact(key adminapi.Key) error {
+	t.woke = true
+	return t.WakeArtifact(key, t.now)
 }
 
 func (f *Fleet) broadcast() {

@@ -66,8 +66,9 @@ type EnrolmentTx interface {
 	DeleteUserChannels(deviceID, onlyID string) error
 	// DueChannels lists channels that can be pushed to and whose WakeAt has come.
 	DueChannels(now time.Time, limit int) ([]ChannelRow, error)
-	// WakeDevice and WakeArtifact set WakeAt and clear Wakes of the enabled channels of a device, or of all channels on which the
-	// artifact is pending or recorded.
+	// WakeChannel, WakeDevice and WakeArtifact set WakeAt and clear Wakes: of a channel, of all channels of a device, of all on which the
+	// artifact is pending or recorded. Channels that are not enabled are left alone.
+	WakeChannel(channelID string, at time.Time) error
 	WakeDevice(deviceID string, at time.Time) error
 	WakeArtifact(key adminapi.Key, at time.Time) error
 }

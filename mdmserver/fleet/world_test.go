@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -97,6 +98,24 @@ func (w *world) start() {
 	ring := seal.Keyring{Primary: "k1", Keys: map[string][]byte{"k1": make([]byte, 32)}}
 	w.Fleet, err = fleet.New(st, w.enc, fleet.Options{Sealer: seal.New(func() seal.Keyring { return ring }), Now: w.clock.Now})
 	w.must(err)
+}
+
+// backup copies the store as an administrator does who stops the server first.
+func (w *world) backup() []byte {
+	w.t.Helper()
+	w.must(w.store.Close())
+	b, err := os.ReadFile(w.path)
+	w.must(err)
+	w.start()
+	return b
+}
+
+// restore puts a backup in place and starts on it.
+func (w *world) restore(backup []byte) {
+	w.t.Helper()
+	w.must(w.store.Close())
+	w.must(os.WriteFile(w.path, backup, 0o600))
+	w.start()
 }
 
 func (w *world) must(err error) {

@@ -153,6 +153,10 @@ func (t *tx) DueChannels(now time.Time, limit int) ([]fleet.ChannelRow, error) {
 		ORDER BY wake_at LIMIT $2`, toMicros(now), limit)
 }
 
+func (t *tx) WakeChannel(channelID string, at time.Time) error {
+	return t.exec("UPDATE channels SET wake_at = $2, wakes = 0 WHERE id = $1 AND enabled", channelID, toMicros(at))
+}
+
 func (t *tx) WakeDevice(deviceID string, at time.Time) error {
 	return t.exec("UPDATE channels SET wake_at = $2, wakes = 0 WHERE device_id = $1 AND enabled", deviceID, toMicros(at))
 }
