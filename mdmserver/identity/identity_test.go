@@ -76,6 +76,11 @@ func TestWhoIsRefused(t *testing.T) {
 	device := identitytest.Issue(t, ours, "enrollment-1")
 	signature := device.Sign(t, []byte("hello"))
 	serving := identitytest.Device{Cert: ours.Cert, Key: identitytest.Key(t)}
+	cms, err := base64.StdEncoding.DecodeString(signature)
+	if err != nil {
+		t.Fatal(err)
+	}
+	trailed := base64.StdEncoding.EncodeToString(append(cms, make([]byte, 16<<10)...))
 	for name, c := range map[string]struct {
 		request *http.Request
 		now     time.Time
@@ -89,7 +94,7 @@ func TestWhoIsRefused(t *testing.T) {
 		"not valid yet":                 {request: post("hello", signature), now: device.Cert.NotBefore.Add(-time.Second), status: http.StatusBadRequest},
 		"not base64":                    {request: post("hello", "%%%"), status: http.StatusBadRequest},
 		"deeply nested BER":             {request: post("hello", base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{0x30, 0x80}, 4000))), status: http.StatusBadRequest},
-		"signature as large as a novel": {request: post("hello", strings.Repeat("A", 17<<10)), status: http.StatusBadRequest},
+		"signature as large as a novel": {request: post("hello", trailed), status: http.StatusBadRequest},
 		"body over the limit":           {request: post(strings.Repeat("a", identity.MaxBody+1), signature), status: http.StatusRequestEntityTooLarge},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -174,7 +174,7 @@ func (c *client) enroll(t *testing.T, h http.Handler, ca identity.CA) *x509.Cert
 }
 
 // message signs an envelope of the caller's making as a PKCSReq.
-func (c *client) message(t testing.TB, envelope []byte) []byte {
+func (c *client) message(t testing.TB, envelope []byte, more ...*x509.Certificate) []byte {
 	t.Helper()
 	sd, err := pkcs7.NewSignedData(envelope)
 	if err != nil {
@@ -188,6 +188,9 @@ func (c *client) message(t testing.TB, envelope []byte) []byte {
 	}})
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, cert := range more {
+		sd.AddCertificate(cert)
 	}
 	out, err := sd.Finish()
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"math/big"
+	"net/http"
 	"testing"
 
 	"github.com/smallstep/pkcs7"
@@ -164,6 +165,17 @@ func TestEnvelopesThatDoNotOpenAreAllAnsweredAlike(t *testing.T) {
 				t.Errorf("failInfo %s", info)
 			}
 		})
+	}
+}
+
+// The reply is encrypted to every certificate of the request; a second one would read it too.
+func TestAMessageHasOneCertificate(t *testing.T) {
+	ca := identitytest.CA(t, 1, serverconfig.RoleActive)
+	c := newClient(t, rsaKey(t, 2048))
+	s := seal(t, pad(c.csr(t, c.key).Raw, 16), pkcs7.OIDEncryptionAlgorithmAES128CBC, 16)
+	message := c.message(t, s.encode(t, ca), ca.Cert)
+	if res := do(server(&challenges{secret: "one-time"}, ca), http.MethodPost, "operation=PKIOperation", message); res.StatusCode != http.StatusBadRequest {
+		t.Errorf("status %d", res.StatusCode)
 	}
 }
 
