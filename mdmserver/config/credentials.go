@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/kubemdm/kubemdm/internal/serverconfig"
+	"github.com/kubemdm/kubemdm/mdmserver/identity"
+	"github.com/kubemdm/kubemdm/mdmserver/seal"
 )
 
 // pollEvery is how often mounted folders are looked at. Kubelet itself needs up to a minute to bring a changed Secret.
@@ -29,9 +31,9 @@ type Credentials struct {
 	log      *slog.Logger
 	serving  folder[servingPair]
 	admin    folder[adminPair]
-	sealing  folder[SealingKeys]
+	sealing  folder[seal.Keyring]
 	push     folder[pushPair]
-	identity folder[[]CA]
+	identity folder[[]identity.CA]
 }
 
 // reloader is a folder of any content.
@@ -49,11 +51,11 @@ func Open(cfg serverconfig.Config, log *slog.Logger, now func() time.Time) (*Cre
 			parse: func(f files, _ *servingPair) (*servingPair, error) { return parseServing(f, now()) }},
 		admin: folder[adminPair]{name: FolderAdmin, dir: cfg.AdminDir,
 			parse: func(f files, _ *adminPair) (*adminPair, error) { return parseAdmin(f, now()) }},
-		sealing: folder[SealingKeys]{name: FolderSealing, dir: cfg.SealingDir, parse: parseSealing},
+		sealing: folder[seal.Keyring]{name: FolderSealing, dir: cfg.SealingDir, parse: parseSealing},
 		push: folder[pushPair]{name: FolderPush, dir: cfg.Apple.Push.Dir, optional: true,
 			parse: func(f files, _ *pushPair) (*pushPair, error) { return parsePush(f, now()) }},
-		identity: folder[[]CA]{name: FolderIdentity, dir: cfg.Apple.Identity.Dir,
-			parse: func(f files, _ *[]CA) (*[]CA, error) { return parseIdentity(f) }},
+		identity: folder[[]identity.CA]{name: FolderIdentity, dir: cfg.Apple.Identity.Dir,
+			parse: func(f files, _ *[]identity.CA) (*[]identity.CA, error) { return parseIdentity(f) }},
 	}
 	c.Reload()
 	if err := errors.Join(c.serving.refusal(), c.admin.refusal(), c.sealing.refusal(), c.identity.refusal()); err != nil {
@@ -107,7 +109,7 @@ func (c *Credentials) Admin() (*tls.Certificate, *x509.CertPool) {
 }
 
 // Sealing returns the keys that seal stored values.
-func (c *Credentials) Sealing() *SealingKeys { return c.sealing.get() }
+func (c *Credentials) Sealing() seal.Keyring { return *c.sealing.get() }
 
 // Push returns the certificate for Apple's push service and its topic; ok is false while there is none.
 func (c *Credentials) Push() (cert *tls.Certificate, topic string, ok bool) {
@@ -122,7 +124,7 @@ func (c *Credentials) Push() (cert *tls.Certificate, topic string, ok bool) {
 func (c *Credentials) PushChanged() <-chan struct{} { return c.push.changed() }
 
 // IdentityCAs returns the generations of the device-identity CA in order. The caller must not change the slice.
-func (c *Credentials) IdentityCAs() []CA { return *c.identity.get() }
+func (c *Credentials) IdentityCAs() []identity.CA { return *c.identity.get() }
 
 // Refused returns, by folder, why the newest content of a folder is not in use.
 func (c *Credentials) Refused() map[string]string {

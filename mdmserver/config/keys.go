@@ -2,10 +2,8 @@ package config
 
 import (
 	"bytes"
-	"crypto"
 	"crypto/rsa"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,36 +12,21 @@ import (
 	"strings"
 
 	"github.com/kubemdm/kubemdm/internal/serverconfig"
+	"github.com/kubemdm/kubemdm/mdmserver/identity"
+	"github.com/kubemdm/kubemdm/mdmserver/seal"
 )
-
-// CA is one generation of the device-identity CA.
-type CA struct {
-	Generation int
-	Role       serverconfig.Role
-	Cert       *x509.Certificate
-	// Key is an RSA key: SCEP encrypts to it.
-	Key crypto.Signer
-}
-
-// SealingKeys are the keys that seal stored values.
-type SealingKeys struct {
-	// Primary is the id of the key that writes.
-	Primary string
-	// Keys holds 32 bytes for each key id.
-	Keys map[string][]byte
-}
 
 // sealingKeySize is that of an AES-256 key, in bytes.
 const sealingKeySize = 32
 
 // parseSealing refuses content in which a key that is in use is gone or different: without it stored values could not be read after the
 // next start.
-func parseSealing(f files, live *SealingKeys) (*SealingKeys, error) {
+func parseSealing(f files, live *seal.Keyring) (*seal.Keyring, error) {
 	primary, err := f.need(serverconfig.PrimaryFile)
 	if err != nil {
 		return nil, err
 	}
-	s := &SealingKeys{Primary: strings.TrimSpace(string(primary)), Keys: map[string][]byte{}}
+	s := &seal.Keyring{Primary: strings.TrimSpace(string(primary)), Keys: map[string][]byte{}}
 	for id, key := range f {
 		if id == serverconfig.PrimaryFile {
 			continue
@@ -68,7 +51,7 @@ func parseSealing(f files, live *SealingKeys) (*SealingKeys, error) {
 }
 
 // parseIdentity reads the generations that RolesFile names, in order. Exactly one of them is active.
-func parseIdentity(f files) (*[]CA, error) {
+func parseIdentity(f files) (*[]identity.CA, error) {
 	b, err := f.need(serverconfig.RolesFile)
 	if err != nil {
 		return nil, err
@@ -77,7 +60,7 @@ func parseIdentity(f files) (*[]CA, error) {
 	if err := json.Unmarshal(b, &roles); err != nil {
 		return nil, fmt.Errorf("%s must map generations to roles, as {\"1\": \"Active\"}: %w", serverconfig.RolesFile, err)
 	}
-	cas := make([]CA, 0, len(roles))
+	cas := make([]identity.CA, 0, len(roles))
 	active := 0
 	for name, role := range roles {
 		ca, err := parseGeneration(f, name, role)
@@ -92,33 +75,33 @@ func parseIdentity(f files) (*[]CA, error) {
 	if active != 1 {
 		return nil, fmt.Errorf("%s names %d active generations, it needs exactly one", serverconfig.RolesFile, active)
 	}
-	slices.SortFunc(cas, func(a, b CA) int { return a.Generation - b.Generation })
+	slices.SortFunc(cas, func(a, b identity.CA) int { return a.Generation - b.Generation })
 	return &cas, nil
 }
 
-func parseGeneration(f files, name string, role serverconfig.Role) (CA, error) {
+func parseGeneration(f files, name string, role serverconfig.Role) (identity.CA, error) {
 	n, err := strconv.Atoi(name)
 	if err != nil || n < 1 {
-		return CA{}, errors.New("its name is not a number from 1 up")
+		return identity.CA{}, errors.New("its name is not a number from 1 up")
 	}
 	if !slices.Contains([]serverconfig.Role{serverconfig.RoleNext, serverconfig.RoleActive, serverconfig.RoleRetired}, role) {
-		return CA{}, fmt.Errorf("its role %q is unknown", role)
+		return identity.CA{}, fmt.Errorf("its role %q is unknown", role)
 	}
 	certPEM, certErr := f.need(name + ".crt")
 	keyPEM, keyErr := f.need(name + ".key")
 	if err := errors.Join(certErr, keyErr); err != nil {
-		return CA{}, err
+		return identity.CA{}, err
 	}
 	pair, err := tls.X509KeyPair(certPEM, keyPEM)
 	if err != nil {
-		return CA{}, fmt.Errorf("%s.crt and %s.key are no pair: %w", name, name, err)
+		return identity.CA{}, fmt.Errorf("%s.crt and %s.key are no pair: %w", name, name, err)
 	}
 	if !pair.Leaf.IsCA {
-		return CA{}, fmt.Errorf("%s.crt is not a CA certificate", name)
+		return identity.CA{}, fmt.Errorf("%s.crt is not a CA certificate", name)
 	}
 	key, ok := pair.PrivateKey.(*rsa.PrivateKey)
 	if !ok {
-		return CA{}, fmt.Errorf("%s.key is not an RSA key, which SCEP needs", name)
+		return identity.CA{}, fmt.Errorf("%s.key is not an RSA key, which SCEP needs", name)
 	}
-	return CA{Generation: n, Role: role, Cert: pair.Leaf, Key: key}, nil
+	return identity.CA{Generation: n, Role: role, Cert: pair.Leaf, Key: key}, nil
 }

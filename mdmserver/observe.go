@@ -1,0 +1,75 @@
+package mdmserver
+
+import (
+	"errors"
+	"net/http"
+	"runtime/debug"
+	"time"
+)
+
+// observe logs and counts requests by the pattern that matched, never by path, query or header: those hold tokens and identifiers. A panic
+// is answered 500.
+func (s *Server) observe(listener string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer := &answerWriter{ResponseWriter: w}
+		start := time.Now()
+		defer func() {
+			if cause := recover(); cause != nil {
+				s.afterPanic(answer, r, listener, cause)
+			}
+			took := time.Since(start)
+			endpoint := r.Pattern
+			if endpoint == "" {
+				endpoint = "unmatched"
+			}
+			s.metrics.Request(listener, endpoint, answer.code(), took)
+			s.log.Info("request", "listener", listener, "endpoint", endpoint, "status", answer.code(), "duration", took, "requestBytes", r.ContentLength, "answerBytes", answer.size)
+		}()
+		next.ServeHTTP(answer, r)
+	})
+}
+
+// afterPanic answers and reports a panic. The panic's value may hold what a device sent, so only its place is logged.
+func (s *Server) afterPanic(w *answerWriter, r *http.Request, listener string, cause any) {
+	if err, ok := cause.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		panic(http.ErrAbortHandler)
+	}
+	s.metrics.Panic()
+	s.log.Error("a request panicked", "listener", listener, "endpoint", r.Pattern, "stack", string(debug.Stack()))
+	if w.status == 0 {
+		http.Error(w, "internal error", http.StatusInternalServerError)
+	}
+}
+
+// answerWriter remembers the status and size of an answer.
+type answerWriter struct {
+	http.ResponseWriter
+	status int
+	size   int64
+}
+
+func (w *answerWriter) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *answerWriter) Write(b []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	n, err := w.ResponseWriter.Write(b)
+	w.size += int64(n)
+	return n, err
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (w *answerWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *answerWriter) code() int {
+	if w.status == 0 {
+		return http.StatusOK
+	}
+	return w.status
+}

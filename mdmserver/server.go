@@ -1,0 +1,192 @@
+package mdmserver
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/kubemdm/kubemdm/internal/serverconfig"
+	"github.com/kubemdm/kubemdm/mdmserver/admin"
+	"github.com/kubemdm/kubemdm/mdmserver/apple"
+	"github.com/kubemdm/kubemdm/mdmserver/config"
+	"github.com/kubemdm/kubemdm/mdmserver/fleet"
+	"github.com/kubemdm/kubemdm/mdmserver/metrics"
+	"github.com/kubemdm/kubemdm/mdmserver/push"
+	"github.com/kubemdm/kubemdm/mdmserver/seal"
+	"github.com/kubemdm/kubemdm/mdmserver/store"
+)
+
+const (
+	sweepEvery = time.Minute
+	flushEvery = 30 * time.Second
+	// drainTimeout bounds the answers to requests that are under way when the server stops. It is below the 30 s that kubelet gives a pod.
+	drainTimeout = 20 * time.Second
+)
+
+// Server is a protocol server whose listeners are bound.
+type Server struct {
+	cfg      serverconfig.Config
+	log      *slog.Logger
+	version  string
+	creds    *config.Credentials
+	store    fleet.Store
+	fleet    *fleet.Fleet
+	pusher   *push.Pusher
+	metrics  *metrics.Metrics
+	devices  *listener
+	admin    *listener
+	health   *listener
+	stopping chan struct{}
+}
+
+// Run starts a server and serves until ctx ends. It returns nil after a graceful stop.
+func Run(ctx context.Context, cfg serverconfig.Config, log *slog.Logger, version string) error {
+	s, err := Start(ctx, cfg, log, version)
+	if err != nil {
+		return err
+	}
+	return s.Serve(ctx)
+}
+
+// Start reads the credentials, opens the store and binds the listeners. Whoever calls it calls Serve next, which closes all of them.
+func Start(ctx context.Context, cfg serverconfig.Config, log *slog.Logger, version string) (*Server, error) {
+	creds, err := config.Open(cfg, log, time.Now)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: cfg, log: log, version: version, creds: creds, metrics: metrics.New(version), stopping: make(chan struct{})}
+	opened, err := store.OpenSQLite(ctx, cfg.Store.SQLite.Path)
+	if err != nil {
+		return nil, err
+	}
+	s.store = countingStore{opened, s.metrics}
+	if err := s.compose(); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	s.metrics.Watch(s)
+	return s, nil
+}
+
+// compose joins the rooms over the open store.
+func (s *Server) compose() error {
+	devices, err := apple.New(apple.Options{
+		Config: s.cfg, CAs: s.creds.IdentityCAs, Serving: s.creds.Serving, ServingCA: s.creds.ServingCAPEM, Topic: s.topic, Now: time.Now, Log: s.log,
+	})
+	if err != nil {
+		return err
+	}
+	s.fleet, err = fleet.New(s.store, devices, fleet.Options{
+		Sealer: seal.New(s.creds.Sealing), SilentAfter: time.Duration(s.cfg.SilentAfter), RenewBefore: time.Duration(s.cfg.Apple.Identity.RenewBefore), Log: s.log,
+	})
+	if err != nil {
+		return err
+	}
+	apns, err := newAPNs(s.cfg.Apple.Push, s.creds)
+	if err != nil {
+		return err
+	}
+	s.pusher = push.New(push.Options{Fleet: s.fleet, Service: apns, Log: s.log, Now: time.Now, Observe: s.metrics.Push})
+	internal := admin.New(admin.Options{Fleet: s.fleet, Info: s.info, Stopping: s.stopping, Log: s.log})
+	return s.listen(devices.Handler(s.fleet), internal)
+}
+
+func newAPNs(cfg serverconfig.Push, creds *config.Credentials) (*push.APNs, error) {
+	service, err := url.Parse(cfg.URL)
+	if err != nil {
+		return nil, fmt.Errorf("apple.push.url: %w", err)
+	}
+	var roots *x509.CertPool // nil: the system's
+	if cfg.CAFile != "" {
+		pem, err := os.ReadFile(cfg.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("apple.push.caFile: %w", err)
+		}
+		roots = x509.NewCertPool()
+		if !roots.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("apple.push.caFile: %s holds no PEM certificate", cfg.CAFile)
+		}
+	}
+	return push.NewAPNs(service, roots, creds, time.Now), nil
+}
+
+// topic is that of the push certificate, empty while there is none.
+func (s *Server) topic() string {
+	_, topic, _ := s.creds.Push()
+	return topic
+}
+
+// Addresses are those that the listeners are bound to.
+type Addresses struct{ Devices, Admin, Health net.Addr }
+
+// Addresses returns where the server listens.
+func (s *Server) Addresses() Addresses {
+	return Addresses{Devices: s.devices.Addr(), Admin: s.admin.Addr(), Health: s.health.Addr()}
+}
+
+// Serve answers until ctx ends or a listener fails. Then it ends the long polls, lets requests finish, stores what is still in memory and closes
+// the store.
+func (s *Server) Serve(ctx context.Context) error {
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+
+	var work sync.WaitGroup
+	for _, l := range s.listeners() {
+		work.Go(func() {
+			if err := l.serve(); err != nil {
+				fail(fmt.Errorf("serving on the %s listener: %w", l.name, err))
+			}
+		})
+	}
+	work.Go(func() { s.creds.Watch(ctx, hangups) })
+	work.Go(func() { s.pusher.Run(ctx) })
+	work.Go(func() { s.every(ctx, sweepEvery, "sweeping", s.fleet.Sweep) })
+	work.Go(func() { s.every(ctx, flushEvery, "storing when devices were seen", s.fleet.FlushSeen) })
+	s.log.Info("serving", "version", s.version, "devices", s.devices.Addr().String(), "admin", s.admin.Addr().String(), "health", s.health.Addr().String())
+
+	<-ctx.Done()
+	s.log.Info("stopping")
+	close(s.stopping)
+	s.drain()
+	work.Wait()
+	errs := []error{s.fleet.FlushSeen(context.Background()), s.close()}
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+		errs = append(errs, cause)
+	}
+	return errors.Join(errs...)
+}
+
+// every runs a job from time to time until ctx ends. A failure is logged: the next run makes good for it.
+func (s *Server) every(ctx context.Context, period time.Duration, name string, job func(context.Context) error) {
+	ticker := time.NewTicker(period)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if err := job(ctx); err != nil && ctx.Err() == nil {
+			s.log.Error(name+" failed", "error", err)
+		}
+	}
+}
+
+func (s *Server) close() error {
+	errs := []error{s.store.Close()}
+	for _, l := range s.listeners() {
+		errs = append(errs, l.close())
+	}
+	return errors.Join(errs...)
+}
