@@ -88,11 +88,7 @@ func (c cases) update(t *testing.T, from, change object) error {
 	if err := api.Create(t.Context(), before); err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
-		if err := api.Delete(t.Context(), before); err != nil {
-			t.Error(err)
-		}
-	}()
+	defer remove(t, before)
 	after := before.DeepCopy()
 	merge(after.Object, change)
 	return api.Update(t.Context(), after, client.DryRunAll)
@@ -158,14 +154,14 @@ func messages(schema *apiextensionsv1.JSONSchemaProps) map[string]bool {
 	return found
 }
 
-// walk visits a schema and all that is below it. path is the one that kubectl explain takes.
+// walk visits a schema and all that is below it. path is the one that kubectl explain takes, with [] for the items of a list.
 func walk(s *apiextensionsv1.JSONSchemaProps, path string, visit func(string, *apiextensionsv1.JSONSchemaProps)) {
 	visit(path, s)
 	for name, property := range s.Properties {
 		walk(&property, strings.TrimPrefix(path+"."+name, "."), visit)
 	}
 	if s.Items != nil && s.Items.Schema != nil {
-		walk(s.Items.Schema, path, visit)
+		walk(s.Items.Schema, path+"[]", visit)
 	}
 }
 
