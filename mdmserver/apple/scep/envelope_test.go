@@ -17,6 +17,7 @@ import (
 	scepmsg "github.com/smallstep/scep"
 
 	"github.com/kubemdm/kubemdm/internal/serverconfig"
+	"github.com/kubemdm/kubemdm/mdmserver/fleet"
 	"github.com/kubemdm/kubemdm/mdmserver/identity"
 	"github.com/kubemdm/kubemdm/mdmserver/identity/identitytest"
 )
@@ -33,7 +34,7 @@ type sealed struct {
 }
 
 // seal encrypts padded content in CBC mode with a fixed key.
-func seal(t *testing.T, padded []byte, oid asn1.ObjectIdentifier, keySize int) sealed {
+func seal(t testing.TB, padded []byte, oid asn1.ObjectIdentifier, keySize int) sealed {
 	t.Helper()
 	s := sealed{cipher: oid, contentKey: bytes.Repeat([]byte{7}, keySize), keyCipher: pkcs7.OIDEncryptionAlgorithmRSA, keyPadding: true}
 	newCipher := aes.NewCipher
@@ -55,7 +56,7 @@ func pad(content []byte, blockSize int) []byte {
 }
 
 // encode writes the EnvelopedData for the CA.
-func (s sealed) encode(t *testing.T, ca identity.CA) []byte {
+func (s sealed) encode(t testing.TB, ca identity.CA) []byte {
 	t.Helper()
 	public := ca.Key.Public().(*rsa.PublicKey)
 	encryptedKey, err := rsa.EncryptPKCS1v15(rand.Reader, public, s.contentKey)
@@ -105,7 +106,7 @@ func (s sealed) encode(t *testing.T, ca identity.CA) []byte {
 	}{pkcs7.OIDEnvelopedData, asn1.RawValue{Class: asn1.ClassContextSpecific, IsCompound: true, Bytes: inner}})
 }
 
-func marshal(t *testing.T, v any) []byte {
+func marshal(t testing.TB, v any) []byte {
 	t.Helper()
 	der, err := asn1.Marshal(v)
 	if err != nil {
@@ -188,4 +189,31 @@ func TestAKeyThatIsNotEncryptedWithRSAHasNoRecipient(t *testing.T) {
 	if info := c.failure(t, h, c.message(t, s.encode(t, ca)), ca.Cert); info != scepmsg.BadCertID {
 		t.Errorf("failInfo %s", info)
 	}
+}
+
+// FuzzEnvelope and FuzzCertificateRequest sign what they are given, so that the faults are found below the signature.
+func FuzzEnvelope(f *testing.F) {
+	ca := identitytest.CA(f, 1, serverconfig.RoleActive)
+	c := newClient(f, rsaKey(f, 2048))
+	h := server(&challenges{failure: fleet.ErrChallenge}, ca)
+	f.Add(seal(f, pad(c.csr(f, c.key).Raw, 16), pkcs7.OIDEncryptionAlgorithmAES128CBC, 16).encode(f, ca))
+	f.Fuzz(func(t *testing.T, envelope []byte) {
+		if status := do(h, http.MethodPost, "operation=PKIOperation", c.message(t, envelope)).StatusCode; status >= 500 {
+			t.Fatalf("status %d", status)
+		}
+	})
+}
+
+func FuzzCertificateRequest(f *testing.F) {
+	ca := identitytest.CA(f, 1, serverconfig.RoleActive)
+	c := newClient(f, rsaKey(f, 2048))
+	h := server(&challenges{failure: fleet.ErrChallenge}, ca)
+	f.Add(c.csr(f, c.key).Raw)
+	f.Fuzz(func(t *testing.T, csr []byte) {
+		envelope := seal(t, pad(csr, 16), pkcs7.OIDEncryptionAlgorithmAES128CBC, 16).encode(t, ca)
+		res := do(h, http.MethodPost, "operation=PKIOperation", c.message(t, envelope))
+		if res.StatusCode != http.StatusOK && res.StatusCode != http.StatusRequestEntityTooLarge {
+			t.Fatalf("status %d", res.StatusCode)
+		}
+	})
 }
