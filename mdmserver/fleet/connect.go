@@ -115,6 +115,9 @@ func (s *session) gather() (*work, error) {
 			return nil, err
 		}
 	}
+	if s.device.Intent == adminapi.IntentUnenroll { // its profiles go with the enrolment
+		return w, nil
+	}
 	if w.removals, err = s.removals(); err != nil {
 		return nil, err
 	}
@@ -138,11 +141,11 @@ func (s *session) removals() ([]RecordRow, error) {
 	}), err
 }
 
-// offerable keeps what may be delivered in this very answer.
-func (w *work) offerable(now time.Time, d *DeviceRow) *work {
+// offerable keeps what may be delivered in this very answer. A renewal and the end of the enrolment open a session or wait for the next one.
+func (w *work) offerable(now time.Time, d *DeviceRow, idle bool) *work {
 	return &work{
-		renew:    w.renew,
-		unenroll: w.unenroll && !d.UnenrollAt.After(now),
+		renew:    w.renew && idle,
+		unenroll: w.unenroll && idle && !d.UnenrollAt.After(now),
 		targets:  slices.DeleteFunc(slices.Clone(w.targets), func(t TargetRow) bool { return !t.offerable(now) }),
 		removals: slices.DeleteFunc(slices.Clone(w.removals), func(r RecordRow) bool { return !r.offerable(now) }),
 		installs: slices.DeleteFunc(slices.Clone(w.installs), func(st StateRow) bool { return !st.offerable(now) }),
@@ -160,7 +163,7 @@ func (s *session) next(idle bool) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	command, err := s.deliverFirst(w.offerable(s.tx.now, s.device))
+	command, err := s.deliverFirst(w.offerable(s.tx.now, s.device, idle))
 	if err != nil {
 		return nil, err
 	}

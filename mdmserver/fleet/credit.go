@@ -162,19 +162,26 @@ func (s *session) creditAction(row *CommandRow, r Report) error {
 // creditRenew waits for the TokenUpdate with the new identity, which alone proves a renewal.
 func (s *session) creditRenew(r Report) error {
 	switch r.Status {
-	case StatusNotNow, StatusAcknowledged:
+	case StatusAcknowledged:
 		return nil
+	case StatusNotNow:
+		s.device.RenewAt = s.tx.now
+	default:
+		s.f.opts.Log.Warn("a device refused the renewal of its identity; it is asked again", "after", renewRefused)
+		s.device.RenewAt = s.tx.now.Add(renewRefused)
 	}
-	s.f.opts.Log.Warn("a device refused the renewal of its identity; it is asked again", "after", renewRefused)
-	s.device.RenewAt = s.tx.now.Add(renewRefused)
 	return s.tx.PutDevice(*s.device)
 }
 
 func (s *session) creditUnenroll(r Report) error {
-	if r.Status != StatusAcknowledged {
-		return nil
+	switch r.Status {
+	case StatusAcknowledged:
+		return end(s.tx, s.device, adminapi.EndUnenrolled)
+	case StatusNotNow:
+		s.device.UnenrollAt = s.tx.now
+		return s.tx.PutDevice(*s.device)
 	}
-	return end(s.tx, s.device, adminapi.EndUnenrolled)
+	return nil
 }
 
 // failure is the device's reason, or its status if it gave none.

@@ -185,6 +185,7 @@ func TestEndedEnrolmentMakesRoomAndItsIdentityIsOver(t *testing.T) {
 		"release":   {func(m *mac) { m.intend(adminapi.IntentRelease) }, adminapi.EndReleased},
 		"unenrol": {func(m *mac) {
 			m.intend(adminapi.IntentUnenroll)
+			m.wantDelivery(m.answer(m.idle(), fleet.StatusNotNow), "nothing")
 			d := m.idle()
 			m.wantDelivery(d, "remove "+params.PayloadIdentifier)
 			m.wantDelivery(m.answer(d, fleet.StatusAcknowledged), "nothing")

@@ -97,6 +97,9 @@ func TestRenewalIsOfferedAgain(t *testing.T) {
 	w.clock.advance(23 * time.Hour)
 	w.wantDelivery(m.idle(), "nothing")
 	w.clock.advance(time.Hour)
+	d = m.idle()
+	w.wantDelivery(d, "renew")
+	w.wantDelivery(m.answer(d, fleet.StatusNotNow), "nothing")
 	w.wantDelivery(m.idle(), "renew")
 }
 

@@ -95,7 +95,7 @@ func (f *Fleet) WakeDone(ctx context.Context, results []WakeResult) error {
 func (f *Fleet) WakeNow(ctx context.Context, deviceIDs []string) error {
 	return f.update(ctx, func(tx *txn) error {
 		for _, id := range deviceIDs {
-			if err := tx.wake(id); err != nil {
+			if err := tx.wakeAll(id); err != nil {
 				return err
 			}
 		}
