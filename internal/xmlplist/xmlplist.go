@@ -1,4 +1,4 @@
-// Package xmlplist decodes untrusted property lists within bounds: XML only, and no deeper than any device or command needs.
+// Package xmlplist decodes untrusted property lists within bounds: XML only, and no deeper than any device, command or profile needs.
 package xmlplist
 
 import (
@@ -25,11 +25,8 @@ func Check(data []byte) error {
 		return ErrBinary
 	}
 	tokens := xml.NewDecoder(bytes.NewReader(data))
-	for depth := 0; ; {
-		token, err := tokens.RawToken()
-		if err != nil {
-			return nil // the end, or a fault at which the decoder will stop as well
-		}
+	depth := 0
+	for token, err := tokens.RawToken(); err == nil; token, err = tokens.RawToken() {
 		switch token.(type) {
 		case xml.StartElement:
 			depth++
@@ -40,6 +37,7 @@ func Check(data []byte) error {
 			return ErrDepth
 		}
 	}
+	return nil // the end, or a fault at which the decoder will stop as well
 }
 
 // Unmarshal decodes checked data into v.

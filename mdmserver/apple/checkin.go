@@ -14,7 +14,7 @@ import (
 	"github.com/micromdm/nanomdm/service"
 	"github.com/micromdm/plist"
 
-	"github.com/kubemdm/kubemdm/mdmserver/apple/xmlplist"
+	"github.com/kubemdm/kubemdm/internal/xmlplist"
 	"github.com/kubemdm/kubemdm/mdmserver/fleet"
 	"github.com/kubemdm/kubemdm/mdmserver/identity"
 )

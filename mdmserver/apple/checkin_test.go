@@ -39,8 +39,8 @@ func TestCheckinMessagesReachFleet(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := &fakeFleet{}
 			res := send(t, f, "/apple/checkin", c.message)
-			if body := text(t, res); res.StatusCode != http.StatusOK || body != "" {
-				t.Errorf("status %d, body %q", res.StatusCode, body)
+			if body := res.Body.String(); res.Code != http.StatusOK || body != "" {
+				t.Errorf("status %d, body %q", res.Code, body)
 			}
 			if !slices.Equal(f.calls, []string{c.want}) {
 				t.Errorf("calls %q, want %q", f.calls, c.want)
@@ -90,7 +90,7 @@ func TestAuthenticateTellsTheDevicesFacts(t *testing.T) {
 
 func TestBootstrapTokenIsReturned(t *testing.T) {
 	res := send(t, &fakeFleet{bootstrap: []byte("token")}, "/apple/checkin", checkin("GetBootstrapToken"))
-	if body := text(t, res); !strings.Contains(body, "<key>BootstrapToken</key><data>dG9rZW4=</data>") {
+	if body := res.Body.String(); !strings.Contains(body, "<key>BootstrapToken</key><data>dG9rZW4=</data>") {
 		t.Errorf("body %s", body)
 	}
 }
@@ -98,13 +98,13 @@ func TestBootstrapTokenIsReturned(t *testing.T) {
 func TestAUserIsAdmittedInTwoSteps(t *testing.T) {
 	user := []string{"UserID", str("U")}
 	first := send(t, &fakeFleet{}, "/apple/checkin", checkin("UserAuthenticate", user...))
-	if body := text(t, first); first.StatusCode != http.StatusOK || !strings.Contains(body, "<key>DigestChallenge</key><string></string>") {
-		t.Errorf("first: status %d, body %s", first.StatusCode, body)
+	if body := first.Body.String(); first.Code != http.StatusOK || !strings.Contains(body, "<key>DigestChallenge</key><string></string>") {
+		t.Errorf("first: status %d, body %s", first.Code, body)
 	}
 	f := &fakeFleet{}
 	second := send(t, f, "/apple/checkin", checkin("UserAuthenticate", append(user, "DigestResponse", str("response"))...))
-	if body := text(t, second); second.StatusCode != http.StatusOK || body != "" {
-		t.Errorf("second: status %d, body %s", second.StatusCode, body)
+	if body := second.Body.String(); second.Code != http.StatusOK || body != "" {
+		t.Errorf("second: status %d, body %s", second.Code, body)
 	}
 	if want := "AllowUserChannel enrollment-1 {" + udid + ":U " + udid + " User}"; !slices.Equal(f.calls, []string{want}) {
 		t.Errorf("calls %q, want %q", f.calls, want)
@@ -116,8 +116,8 @@ func TestServicesThatAreNotOffered(t *testing.T) {
 		for err, status := range map[error]int{nil: http.StatusNotFound, fleet.ErrNotEnrolled: http.StatusForbidden} {
 			f := &fakeFleet{err: err}
 			res := send(t, f, "/apple/checkin", checkin(kind, "TokenServiceType", str("com.apple.maid"), "Endpoint", str("tokens")))
-			if res.StatusCode != status || len(f.calls) != 1 {
-				t.Errorf("%s with error %v: status %d, calls %q", kind, err, res.StatusCode, f.calls)
+			if res.Code != status || len(f.calls) != 1 {
+				t.Errorf("%s with error %v: status %d, calls %q", kind, err, res.Code, f.calls)
 			}
 		}
 	}
@@ -144,8 +144,8 @@ func TestMalformedMessagesReachNobody(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := &fakeFleet{}
-			if res := send(t, f, "/apple/checkin", body); res.StatusCode != http.StatusBadRequest || len(f.calls) > 0 {
-				t.Errorf("status %d, calls %q", res.StatusCode, f.calls)
+			if res := send(t, f, "/apple/checkin", body); res.Code != http.StatusBadRequest || len(f.calls) > 0 {
+				t.Errorf("status %d, calls %q", res.Code, f.calls)
 			}
 		})
 	}
@@ -165,10 +165,10 @@ func TestErrorsOfFleetOnAppleEndpoints(t *testing.T) {
 			"/apple/command": report("Idle"),
 		} {
 			res := send(t, &fakeFleet{err: fmt.Errorf("storing: %w", err)}, path, body)
-			if res.StatusCode != status || (res.Header.Get("Retry-After") != "") != (status >= 500) {
-				t.Errorf("%s with error %v: status %d, Retry-After %q", path, err, res.StatusCode, res.Header.Get("Retry-After"))
+			if res.Code != status || (res.Header().Get("Retry-After") != "") != (status >= 500) {
+				t.Errorf("%s with error %v: status %d, Retry-After %q", path, err, res.Code, res.Header().Get("Retry-After"))
 			}
-			if answer := text(t, res); strings.Contains(answer, "fire") {
+			if answer := res.Body.String(); strings.Contains(answer, "fire") {
 				t.Errorf("the answer tells what happened inside: %q", answer)
 			}
 		}
@@ -180,8 +180,8 @@ func TestAnotherCAsCertificateReachesNobody(t *testing.T) {
 		f := &fakeFleet{}
 		r := httptest.NewRequest(http.MethodPut, path, strings.NewReader(body))
 		r.Header.Set(identity.SignatureHeader, credentials().stranger.Sign(t, []byte(body)))
-		if res := serve(t, server(), f, r); res.StatusCode != http.StatusBadRequest || len(f.calls) > 0 {
-			t.Errorf("%s: status %d, calls %q", path, res.StatusCode, f.calls)
+		if res := serve(t, server(), f, r); res.Code != http.StatusBadRequest || len(f.calls) > 0 {
+			t.Errorf("%s: status %d, calls %q", path, res.Code, f.calls)
 		}
 	}
 }

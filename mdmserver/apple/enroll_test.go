@@ -21,7 +21,7 @@ import (
 
 const enrollURL = "/enroll/s3cr3t-token"
 
-func get(t *testing.T, o apple.Options, f *fakeFleet, method, url string) *http.Response {
+func get(t *testing.T, o apple.Options, f *fakeFleet, method, url string) *httptest.ResponseRecorder {
 	t.Helper()
 	return serve(t, o, f, httptest.NewRequest(method, url, nil))
 }
@@ -29,10 +29,10 @@ func get(t *testing.T, o apple.Options, f *fakeFleet, method, url string) *http.
 func TestTheEnrolmentProfileIsSignedByTheServer(t *testing.T) {
 	f := &fakeFleet{}
 	res := get(t, server(), f, http.MethodGet, enrollURL)
-	if res.StatusCode != http.StatusOK || res.Header.Get("Content-Type") != "application/x-apple-aspen-config" || res.Header.Get("Cache-Control") != "no-store" {
-		t.Errorf("status %d, headers %v", res.StatusCode, res.Header)
+	if res.Code != http.StatusOK || res.Header().Get("Content-Type") != "application/x-apple-aspen-config" || res.Header().Get("Cache-Control") != "no-store" {
+		t.Errorf("status %d, headers %v", res.Code, res.Header())
 	}
-	p7, err := pkcs7.Parse([]byte(text(t, res)))
+	p7, err := pkcs7.Parse([]byte(res.Body.String()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +41,7 @@ func TestTheEnrolmentProfileIsSignedByTheServer(t *testing.T) {
 	if err := p7.VerifyWithChain(roots); err != nil {
 		t.Error(err)
 	}
-	unsigned := text(t, get(t, server(), f, http.MethodGet, enrollURL+"?unsigned=1"))
+	unsigned := get(t, server(), f, http.MethodGet, enrollURL+"?unsigned=1").Body.String()
 	if string(p7.Content) != unsigned {
 		t.Errorf("signed:\n%s\nunsigned:\n%s", p7.Content, unsigned)
 	}
@@ -49,7 +49,7 @@ func TestTheEnrolmentProfileIsSignedByTheServer(t *testing.T) {
 
 func TestTheEnrolmentProfileSaysWhatFleetRemembers(t *testing.T) {
 	f := &fakeFleet{}
-	body := text(t, get(t, server(), f, http.MethodGet, enrollURL+"?unsigned=1"))
+	body := get(t, server(), f, http.MethodGet, enrollURL+"?unsigned=1").Body.String()
 	sum := sha256.Sum256([]byte("s3cr3t-token"))
 	if f.tokenHash != hex.EncodeToString(sum[:]) {
 		t.Errorf("token hash %s", f.tokenHash)
@@ -80,7 +80,7 @@ func TestTheTrustAnchorIsInTheProfileOnRequest(t *testing.T) {
 	for _, anchor := range []bool{false, true} {
 		o := server()
 		o.Config.TrustAnchor = anchor
-		body := text(t, get(t, o, &fakeFleet{}, http.MethodGet, enrollURL+"?unsigned=1"))
+		body := get(t, o, &fakeFleet{}, http.MethodGet, enrollURL+"?unsigned=1").Body.String()
 		if got := strings.Contains(body, "com.apple.security.root"); got != anchor {
 			t.Errorf("anchor wanted %v, got %v", anchor, got)
 		}
@@ -90,8 +90,8 @@ func TestTheTrustAnchorIsInTheProfileOnRequest(t *testing.T) {
 func TestHEADMintsNothing(t *testing.T) {
 	f := &fakeFleet{}
 	res := get(t, server(), f, http.MethodHead, enrollURL)
-	if res.StatusCode != http.StatusOK || len(f.calls) > 0 {
-		t.Errorf("status %d, calls %q", res.StatusCode, f.calls)
+	if res.Code != http.StatusOK || len(f.calls) > 0 {
+		t.Errorf("status %d, calls %q", res.Code, f.calls)
 	}
 }
 
@@ -120,9 +120,9 @@ func TestEnrolmentPagesExplainAndNeverTellTheToken(t *testing.T) {
 			var log bytes.Buffer
 			c.options.Log = slog.New(slog.NewTextHandler(&log, nil))
 			res := get(t, c.options, &fakeFleet{err: c.err}, http.MethodGet, enrollURL)
-			body := text(t, res)
-			if res.StatusCode != c.status || !strings.Contains(body, c.says) || res.Header.Get("Cache-Control") != "no-store" {
-				t.Errorf("status %d, headers %v, body %q", res.StatusCode, res.Header, body)
+			body := res.Body.String()
+			if res.Code != c.status || !strings.Contains(body, c.says) || res.Header().Get("Cache-Control") != "no-store" {
+				t.Errorf("status %d, headers %v, body %q", res.Code, res.Header(), body)
 			}
 			if log.Len() == 0 || strings.Contains(log.String()+body, "s3cr3t") {
 				t.Errorf("log %q", log.String())
@@ -134,7 +134,7 @@ func TestEnrolmentPagesExplainAndNeverTellTheToken(t *testing.T) {
 // A device refuses a renewal that differs from its enrolment profile in what it remembers.
 func TestARenewalRepeatsTheEnrolmentToTheLetter(t *testing.T) {
 	f := &fakeFleet{}
-	first := text(t, get(t, server(), f, http.MethodGet, enrollURL+"?unsigned=1"))
+	first := get(t, server(), f, http.MethodGet, enrollURL+"?unsigned=1").Body.String()
 	o := server()
 	o.Config.Apple.AccessRights = 1 // changed since; the device must not see it
 	o.Topic = func() string { return "com.apple.mgmt.External.another" }

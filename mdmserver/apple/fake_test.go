@@ -141,15 +141,15 @@ func newApple(t testing.TB, o apple.Options) *apple.Apple {
 	return a
 }
 
-func serve(t testing.TB, o apple.Options, f *fakeFleet, r *http.Request) *http.Response {
+func serve(t testing.TB, o apple.Options, f *fakeFleet, r *http.Request) *httptest.ResponseRecorder {
 	t.Helper()
 	w := httptest.NewRecorder()
 	newApple(t, o).Handler(f).ServeHTTP(w, r)
-	return w.Result()
+	return w
 }
 
 // send signs a message as the device and sends it to a path.
-func send(t testing.TB, f *fakeFleet, path, body string) *http.Response {
+func send(t testing.TB, f *fakeFleet, path, body string) *httptest.ResponseRecorder {
 	t.Helper()
 	r := httptest.NewRequest(http.MethodPut, path, strings.NewReader(body))
 	r.Header.Set(identity.SignatureHeader, credentials().device.Sign(t, []byte(body)))

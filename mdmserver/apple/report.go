@@ -12,7 +12,7 @@ import (
 	mdmhttp "github.com/micromdm/nanomdm/http/mdm"
 	"github.com/micromdm/nanomdm/mdm"
 
-	"github.com/kubemdm/kubemdm/mdmserver/apple/xmlplist"
+	"github.com/kubemdm/kubemdm/internal/xmlplist"
 	"github.com/kubemdm/kubemdm/mdmserver/fleet"
 )
 

@@ -23,8 +23,8 @@ func TestReportsReachFleetAndTheNextCommandComesBack(t *testing.T) {
 		f := &fakeFleet{next: []byte("<plist/>")}
 		body := report(string(status), "CommandUUID", str("0E2B4A5C"))
 		res := send(t, f, "/apple/command", body)
-		if got := text(t, res); got != "<plist/>" || res.Header.Get("Content-Type") != "application/xml; charset=utf-8" {
-			t.Errorf("%s: body %q, content type %q", status, got, res.Header.Get("Content-Type"))
+		if got := res.Body.String(); got != "<plist/>" || res.Header().Get("Content-Type") != "application/xml; charset=utf-8" {
+			t.Errorf("%s: body %q, content type %q", status, got, res.Header().Get("Content-Type"))
 		}
 		if f.report.Status != status || f.report.CommandUUID != "0E2B4A5C" || string(f.report.Body) != body || f.report.Facts != nil {
 			t.Errorf("%s: report %+v", status, f.report)
@@ -35,8 +35,8 @@ func TestReportsReachFleetAndTheNextCommandComesBack(t *testing.T) {
 func TestAnIdleDeviceWithNothingToDoGetsAnEmptyBody(t *testing.T) {
 	f := &fakeFleet{}
 	res := send(t, f, "/apple/command", report("Idle"))
-	if body := text(t, res); res.StatusCode != http.StatusOK || body != "" || f.report.Status != fleet.StatusIdle {
-		t.Errorf("status %d, body %q, report %+v", res.StatusCode, body, f.report)
+	if body := res.Body.String(); res.Code != http.StatusOK || body != "" || f.report.Status != fleet.StatusIdle {
+		t.Errorf("status %d, body %q, report %+v", res.Code, body, f.report)
 	}
 }
 
@@ -96,8 +96,8 @@ func TestPoisonousAnswersCloseTheirCommand(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := &fakeFleet{next: []byte("<plist/>")}
 			res := send(t, f, "/apple/command", body)
-			if res.StatusCode != http.StatusOK || text(t, res) != "<plist/>" {
-				t.Fatalf("status %d; the device gets no next command", res.StatusCode)
+			if res.Code != http.StatusOK || res.Body.String() != "<plist/>" {
+				t.Fatalf("status %d; the device gets no next command", res.Code)
 			}
 			want := "Connect enrollment-1 {" + udid + " " + udid + " Device} Error 0E2B4A5C"
 			if len(f.calls) != 1 || f.calls[0] != want || string(f.report.Body) != body || f.report.Message == "" {
@@ -120,8 +120,8 @@ func TestReportsThatNameNothingAreRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := &fakeFleet{}
-			if res := send(t, f, "/apple/command", body); res.StatusCode != http.StatusBadRequest || len(f.calls) > 0 {
-				t.Errorf("status %d, calls %q", res.StatusCode, f.calls)
+			if res := send(t, f, "/apple/command", body); res.Code != http.StatusBadRequest || len(f.calls) > 0 {
+				t.Errorf("status %d, calls %q", res.Code, f.calls)
 			}
 		})
 	}
@@ -134,14 +134,14 @@ func FuzzReport(f *testing.F) {
 	f.Add(report("Acknowledged", "CommandUUID", str("0E2B4A5C"), "QueryResponses", "<dict></dict>", "Odd", "<uid/>"))
 	f.Fuzz(func(t *testing.T, body string) {
 		fake := &fakeFleet{}
-		switch res := send(t, fake, "/apple/command", body); res.StatusCode {
+		switch res := send(t, fake, "/apple/command", body); res.Code {
 		case http.StatusBadRequest:
 		case http.StatusOK:
 			if !slices.Contains(statuses, fake.report.Status) {
 				t.Fatalf("status %q reached fleet", fake.report.Status)
 			}
 		default:
-			t.Fatalf("status %d for %q", res.StatusCode, body)
+			t.Fatalf("status %d for %q", res.Code, body)
 		}
 	})
 }
@@ -152,8 +152,8 @@ func FuzzCheckin(f *testing.F) {
 	f.Add(checkin("TokenUpdate", token...))
 	f.Add(checkin("GetToken", "TokenServiceType", str("com.apple.maid")))
 	f.Fuzz(func(t *testing.T, body string) {
-		if res := send(t, &fakeFleet{}, "/apple/checkin", body); res.StatusCode > 499 && !strings.Contains(body, "GetToken") {
-			t.Fatalf("status %d for %q", res.StatusCode, body)
+		if res := send(t, &fakeFleet{}, "/apple/checkin", body); res.Code > 499 && !strings.Contains(body, "GetToken") {
+			t.Fatalf("status %d for %q", res.Code, body)
 		}
 	})
 }

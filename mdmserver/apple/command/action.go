@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"github.com/kubemdm/kubemdm/internal/adminapi"
-	"github.com/kubemdm/kubemdm/mdmserver/apple/xmlplist"
+	"github.com/kubemdm/kubemdm/internal/xmlplist"
 	"github.com/kubemdm/kubemdm/mdmserver/fleet"
 )
 

@@ -66,10 +66,10 @@ func server(c scep.Challenges, cas ...identity.CA) http.Handler {
 	})
 }
 
-func do(h http.Handler, method, query string, body []byte) *http.Response {
+func do(h http.Handler, method, query string, body []byte) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest(method, "/scep?"+query, bytes.NewReader(body)))
-	return w.Result()
+	return w
 }
 
 func read(t *testing.T, r *http.Response) []byte {
@@ -146,11 +146,11 @@ func (c *client) request(t testing.TB, csr *x509.CertificateRequest, to *x509.Ce
 func (c *client) ask(t *testing.T, h http.Handler, msg []byte, from *x509.Certificate) *scepmsg.PKIMessage {
 	t.Helper()
 	res := do(h, http.MethodPost, "operation=PKIOperation", msg)
-	body := read(t, res)
-	if res.StatusCode != http.StatusOK {
-		t.Fatalf("status %d: %s", res.StatusCode, body)
+	body := res.Body.Bytes()
+	if res.Code != http.StatusOK {
+		t.Fatalf("status %d: %s", res.Code, body)
 	}
-	if got := res.Header.Get("Content-Type"); got != "application/x-pki-message" {
+	if got := res.Header().Get("Content-Type"); got != "application/x-pki-message" {
 		t.Errorf("content type %q", got)
 	}
 	reply, err := scepmsg.ParsePKIMessage(body, scepmsg.WithCACerts([]*x509.Certificate{from}))

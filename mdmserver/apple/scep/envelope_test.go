@@ -175,8 +175,8 @@ func TestAMessageHasOneCertificate(t *testing.T) {
 	c := newClient(t, rsaKey(t, 2048))
 	s := seal(t, pad(c.csr(t, c.key).Raw, 16), pkcs7.OIDEncryptionAlgorithmAES128CBC, 16)
 	message := c.message(t, s.encode(t, ca), ca.Cert)
-	if res := do(server(&challenges{secret: "one-time"}, ca), http.MethodPost, "operation=PKIOperation", message); res.StatusCode != http.StatusBadRequest {
-		t.Errorf("status %d", res.StatusCode)
+	if res := do(server(&challenges{secret: "one-time"}, ca), http.MethodPost, "operation=PKIOperation", message); res.Code != http.StatusBadRequest {
+		t.Errorf("status %d", res.Code)
 	}
 }
 
@@ -198,7 +198,7 @@ func FuzzEnvelope(f *testing.F) {
 	h := server(&challenges{failure: fleet.ErrChallenge}, ca)
 	f.Add(seal(f, pad(c.csr(f, c.key).Raw, 16), pkcs7.OIDEncryptionAlgorithmAES128CBC, 16).encode(f, ca))
 	f.Fuzz(func(t *testing.T, envelope []byte) {
-		if status := do(h, http.MethodPost, "operation=PKIOperation", c.message(t, envelope)).StatusCode; status >= 500 {
+		if status := do(h, http.MethodPost, "operation=PKIOperation", c.message(t, envelope)).Code; status >= 500 {
 			t.Fatalf("status %d", status)
 		}
 	})
@@ -212,8 +212,8 @@ func FuzzCertificateRequest(f *testing.F) {
 	f.Fuzz(func(t *testing.T, csr []byte) {
 		envelope := seal(t, pad(csr, 16), pkcs7.OIDEncryptionAlgorithmAES128CBC, 16).encode(t, ca)
 		res := do(h, http.MethodPost, "operation=PKIOperation", c.message(t, envelope))
-		if res.StatusCode != http.StatusOK && res.StatusCode != http.StatusRequestEntityTooLarge {
-			t.Fatalf("status %d", res.StatusCode)
+		if res.Code != http.StatusOK && res.Code != http.StatusRequestEntityTooLarge {
+			t.Fatalf("status %d", res.Code)
 		}
 	})
 }

@@ -27,7 +27,7 @@ import (
 )
 
 func TestCapabilitiesAreThoseThatWork(t *testing.T) {
-	got := lines(read(t, do(server(nil), http.MethodGet, "operation=GetCACaps", nil)))
+	got := lines(do(server(nil), http.MethodGet, "operation=GetCACaps", nil).Body.Bytes())
 	if want := []string{"AES", "POSTPKIOperation", "SCEPStandard", "SHA-256"}; !slices.Equal(got, want) {
 		t.Errorf("capabilities %q, want %q", got, want)
 	}
@@ -36,8 +36,8 @@ func TestCapabilitiesAreThoseThatWork(t *testing.T) {
 func TestGetCACertIsTheActiveGeneration(t *testing.T) {
 	retired, active := identitytest.CA(t, 1, serverconfig.RoleRetired), identitytest.CA(t, 2, serverconfig.RoleActive)
 	res := do(server(nil, retired, active), http.MethodGet, "operation=GetCACert", nil)
-	if !bytes.Equal(read(t, res), active.Cert.Raw) || res.Header.Get("Content-Type") != "application/x-x509-ca-cert" {
-		t.Errorf("not the active generation's certificate; content type %q", res.Header.Get("Content-Type"))
+	if !bytes.Equal(res.Body.Bytes(), active.Cert.Raw) || res.Header().Get("Content-Type") != "application/x-x509-ca-cert" {
+		t.Errorf("not the active generation's certificate; content type %q", res.Header().Get("Content-Type"))
 	}
 }
 
@@ -69,7 +69,7 @@ func TestACertificateDoesNotOutliveItsIssuer(t *testing.T) {
 	ca := identitytest.CA(t, 1, serverconfig.RoleActive)
 	ca.Cert.NotBefore, ca.Cert.NotAfter = inSpring, inSpring.Add(24*time.Hour)
 	c, issued := newClient(t, rsaKey(t, 2048)), &challenges{secret: "one-time"}
-	read(t, do(server(issued, ca), http.MethodPost, "operation=PKIOperation", c.request(t, c.csr(t, c.key), ca.Cert).Raw))
+	do(server(issued, ca), http.MethodPost, "operation=PKIOperation", c.request(t, c.csr(t, c.key), ca.Cert).Raw).Body.Bytes()
 	cert, err := x509.ParseCertificate(issued.der)
 	if err != nil {
 		t.Fatal(err)
@@ -209,8 +209,8 @@ func TestHTTPAnswers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			known.key = ""
 			res := do(tc.handler, tc.method, tc.query, tc.body)
-			if res.StatusCode != tc.status {
-				t.Errorf("status %d, want %d: %s", res.StatusCode, tc.status, read(t, res))
+			if res.Code != tc.status {
+				t.Errorf("status %d, want %d: %s", res.Code, tc.status, res.Body.Bytes())
 			}
 		})
 	}
@@ -224,7 +224,7 @@ func FuzzPKIOperation(f *testing.F) {
 	f.Add(c.request(f, c.csr(f, c.key), ca.Cert).Raw)
 	f.Add(c.message(f, []byte{0x30, 0x80, 0x00, 0x00}))
 	f.Fuzz(func(t *testing.T, message []byte) {
-		if status := do(h, http.MethodPost, "operation=PKIOperation", message).StatusCode; status >= 500 {
+		if status := do(h, http.MethodPost, "operation=PKIOperation", message).Code; status >= 500 {
 			t.Fatalf("status %d for %x", status, message)
 		}
 	})
