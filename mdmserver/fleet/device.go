@@ -55,7 +55,7 @@ func (d *DeviceRow) describe() adminapi.Device {
 		UDID: d.Facts.UDID, SerialNumber: d.Facts.SerialNumber, Model: d.Facts.Model, ModelName: d.Facts.ModelName, ProductName: d.Facts.ProductName,
 		OSVersion: d.Facts.OSVersion, BuildVersion: d.Facts.BuildVersion, DeviceName: d.Facts.DeviceName,
 		IdentityNotAfter: d.IdentityNotAfter, RenewingSince: d.RenewingSince, Token: d.Token, TokenLabels: d.TokenLabels,
-		Ignored: d.Intent == adminapi.IntentIgnore, Responding: d.State != adminapi.DeviceEnded && !d.Silent, LastSeen: d.LastSeen,
+		Ignored: d.Intent == adminapi.IntentIgnore, Unenrolling: d.Intent == adminapi.IntentUnenroll, Responding: d.State != adminapi.DeviceEnded && !d.Silent, LastSeen: d.LastSeen,
 		HasBootstrapToken: d.BootstrapToken != nil, HasUnlockToken: d.UnlockToken != nil, Blocked: d.Blocked,
 	}
 }

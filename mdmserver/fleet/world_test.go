@@ -95,9 +95,20 @@ func (w *world) start() {
 	st, err := store.OpenSQLite(w.ctx, w.path)
 	w.must(err)
 	w.store = st
+	w.Fleet = w.startFleet(w.enc)
+}
+
+func (w *world) startFleet(enc fleet.Encoder) *fleet.Fleet {
+	w.t.Helper()
 	ring := seal.Keyring{Primary: "k1", Keys: map[string][]byte{"k1": make([]byte, 32)}}
-	w.Fleet, err = fleet.New(st, w.enc, fleet.Options{Sealer: seal.New(func() seal.Keyring { return ring }), Now: w.clock.Now})
+	f, err := fleet.New(w.store, enc, fleet.Options{Sealer: seal.New(func() seal.Keyring { return ring }), Now: w.clock.Now})
 	w.must(err)
+	return f
+}
+
+func fingerprint(der []byte) string {
+	sum := sha256.Sum256(der)
+	return hex.EncodeToString(sum[:])
 }
 
 // backup copies the store as an administrator does who stops the server first.
@@ -160,8 +171,7 @@ func (w *world) certificate(enrollmentID string) (der []byte, id fleet.Identity)
 	}
 	der, err := x509.CreateCertificate(rand.Reader, cert, cert, issuer.Public(), issuer)
 	w.must(err)
-	sum := sha256.Sum256(der)
-	return der, fleet.Identity{Fingerprint: hex.EncodeToString(sum[:]), EnrollmentID: enrollmentID, NotBefore: cert.NotBefore, NotAfter: cert.NotAfter}
+	return der, fleet.Identity{Fingerprint: fingerprint(der), EnrollmentID: enrollmentID, NotBefore: cert.NotBefore, NotAfter: cert.NotAfter}
 }
 
 // redeem turns a challenge into an identity.
