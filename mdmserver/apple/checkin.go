@@ -112,7 +112,7 @@ func (p *protocol) Authenticate(r *mdm.Request, m *mdm.Authenticate) error {
 // TokenUpdate says where the channel is woken and completes its enrolment.
 func (p *protocol) TokenUpdate(r *mdm.Request, m *mdm.TokenUpdate) error {
 	return p.hear(r, "TokenUpdate", &m.Enrollment, func(s speaker) error {
-		push := fleet.PushInfo{Token: m.Push.Token, Magic: m.PushMagic, Topic: m.Topic}
+		push := fleet.PushInfo{Token: m.Token, Magic: m.PushMagic, Topic: m.Topic}
 		if len(push.Token) == 0 || push.Magic == "" {
 			return fmt.Errorf("%w: it has no push token or magic", errMalformed)
 		}

@@ -9,7 +9,7 @@ import (
 	"github.com/smallstep/pkcs7"
 )
 
-// ErrNoCertificate: there is no certificate to sign with.
+// ErrNoCertificate means that there is no certificate to sign with.
 var ErrNoCertificate = errors.New("no certificate to sign profiles with")
 
 // Sign returns content in a CMS SignedData (RFC 5652, section 5) with SHA-256, signed by the leaf of cert; the whole chain is in it.
