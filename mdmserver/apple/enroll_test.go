@@ -32,7 +32,7 @@ func TestTheEnrolmentProfileIsSignedByTheServer(t *testing.T) {
 	if res.Code != http.StatusOK || res.Header().Get("Content-Type") != "application/x-apple-aspen-config" || res.Header().Get("Cache-Control") != "no-store" {
 		t.Errorf("status %d, headers %v", res.Code, res.Header())
 	}
-	p7, err := pkcs7.Parse([]byte(res.Body.String()))
+	p7, err := pkcs7.Parse(res.Body.Bytes())
 	if err != nil {
 		t.Fatal(err)
 	}

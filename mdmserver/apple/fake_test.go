@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/pem"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -154,15 +153,6 @@ func send(t testing.TB, f *fakeFleet, path, body string) *httptest.ResponseRecor
 	r := httptest.NewRequest(http.MethodPut, path, strings.NewReader(body))
 	r.Header.Set(identity.SignatureHeader, credentials().device.Sign(t, []byte(body)))
 	return serve(t, server(), f, r)
-}
-
-func text(t testing.TB, r *http.Response) string {
-	t.Helper()
-	b, err := io.ReadAll(r.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
 }
 
 // message writes a property list with the given pairs of keys and XML values.

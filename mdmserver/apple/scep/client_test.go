@@ -8,7 +8,6 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"io"
 	"log/slog"
 	"math/big"
 	"net/http"
@@ -70,15 +69,6 @@ func do(h http.Handler, method, query string, body []byte) *httptest.ResponseRec
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest(method, "/scep?"+query, bytes.NewReader(body)))
 	return w
-}
-
-func read(t *testing.T, r *http.Response) []byte {
-	t.Helper()
-	b, err := io.ReadAll(r.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
 }
 
 // client is a device that enrols.

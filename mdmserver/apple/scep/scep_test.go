@@ -69,7 +69,7 @@ func TestACertificateDoesNotOutliveItsIssuer(t *testing.T) {
 	ca := identitytest.CA(t, 1, serverconfig.RoleActive)
 	ca.Cert.NotBefore, ca.Cert.NotAfter = inSpring, inSpring.Add(24*time.Hour)
 	c, issued := newClient(t, rsaKey(t, 2048)), &challenges{secret: "one-time"}
-	do(server(issued, ca), http.MethodPost, "operation=PKIOperation", c.request(t, c.csr(t, c.key), ca.Cert).Raw).Body.Bytes()
+	do(server(issued, ca), http.MethodPost, "operation=PKIOperation", c.request(t, c.csr(t, c.key), ca.Cert).Raw)
 	cert, err := x509.ParseCertificate(issued.der)
 	if err != nil {
 		t.Fatal(err)
