@@ -62,7 +62,9 @@ type Device struct {
 	// Token is the EnrollmentToken that enrolled the device, TokenLabels the labels it gives.
 	Token       Key               `json:"token,omitempty"`
 	TokenLabels map[string]string `json:"tokenLabels,omitempty"`
-	Ignored     bool              `json:"ignored,omitempty"`
+	// Ignored and Unenrolling are true while IntentIgnore or IntentUnenroll is wanted of the enrolment.
+	Ignored     bool `json:"ignored,omitempty"`
+	Unenrolling bool `json:"unenrolling,omitempty"`
 	// Responding is false once the device has been silent for longer than the server's silentAfter.
 	Responding bool      `json:"responding"`
 	LastSeen   time.Time `json:"lastSeen,omitzero"`

@@ -43,9 +43,13 @@ type fakeServer struct {
 	devices []adminapi.Device
 	tokens  []adminapi.TokenStatus
 	assigns []adminapi.Assignment
-	feed    chan adminapi.Changes
-	acked   chan adminapi.Acks
-	lease   chan string
+	stale   []string // ids that PUTs of assignments and intents are answered with
+	batches []int    // sizes of the PUTs of assignments
+	// refuseAfter is how many of them are taken; 0: all.
+	refuseAfter int
+	feed        chan adminapi.Changes
+	acked       chan adminapi.Acks
+	lease       chan string
 }
 
 func newFakeServer(t *testing.T) *fakeServer {
@@ -75,6 +79,22 @@ func newFakeServer(t *testing.T) *fakeServer {
 	mux.HandleFunc("PUT "+adminapi.PathTokens+"/{ns}/{name}", func(w http.ResponseWriter, r *http.Request) {
 		answer(w, adminapi.TokenStatus{Key: adminapi.Key(r.PathValue("ns") + "/" + r.PathValue("name")), Uses: 3})
 	})
+	mux.HandleFunc("PUT "+adminapi.PathAssignments, func(w http.ResponseWriter, r *http.Request) {
+		var batch adminapi.AssignmentBatch
+		_ = json.NewDecoder(r.Body).Decode(&batch)
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.batches = append(f.batches, len(batch.Assignments))
+		if f.refuseAfter > 0 && len(f.batches) > f.refuseAfter {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		answer(w, adminapi.AssignmentReply{Stale: f.stale})
+	})
+	mux.HandleFunc("PUT "+adminapi.PathDeviceIntents, func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, adminapi.IntentReply{Stale: f.stale})
+	})
+	mux.HandleFunc("DELETE "+adminapi.PathArtifacts+"/{ns}/{name}", func(http.ResponseWriter, *http.Request) {})
 	mux.HandleFunc("GET "+adminapi.PathChanges, func(w http.ResponseWriter, r *http.Request) {
 		select {
 		case f.lease <- r.Header.Get(adminapi.HeaderLeaseEpoch):

@@ -1,6 +1,10 @@
 package link
 
-import "github.com/kubemdm/kubemdm/internal/adminapi"
+import (
+	"slices"
+
+	"github.com/kubemdm/kubemdm/internal/adminapi"
+)
 
 // fold takes a change into the mirror. The server's word is taken only for rows of its own.
 func (s *Server) fold(c adminapi.Change) {
@@ -34,6 +38,7 @@ func (s *Server) forget(kind adminapi.Kind, key string) {
 		s.unassign(key)
 	case adminapi.KindArtifact:
 		delete(s.artifacts, adminapi.Key(key))
+		s.withdraw(adminapi.Key(key))
 	case adminapi.KindAction:
 		delete(s.actions, adminapi.Key(key))
 	case adminapi.KindToken:
@@ -62,6 +67,19 @@ func (s *Server) setArtifact(a adminapi.ArtifactStatus) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.artifacts[a.Key] = a
+	if a.Withdrawn {
+		s.withdraw(a.Key)
+	}
+}
+
+// withdraw takes an artifact out of all assignments, as the server does when it is deleted.
+func (s *Server) withdraw(key adminapi.Key) {
+	for id := range s.assigned[key] {
+		a := s.assignments[id]
+		a.Artifacts = slices.DeleteFunc(slices.Clone(a.Artifacts), func(k adminapi.Key) bool { return k == key })
+		s.assignments[id] = a
+	}
+	delete(s.assigned, key)
 }
 
 func (s *Server) setAction(a adminapi.ActionStatus) {
@@ -76,16 +94,20 @@ func (s *Server) setToken(t adminapi.TokenStatus) {
 	s.tokens[t.Key] = t
 }
 
-func (s *Server) setAssignment(a adminapi.Assignment) {
+func (s *Server) setAssignment(a adminapi.Assignment) { s.setAssignments([]adminapi.Assignment{a}) }
+
+func (s *Server) setAssignments(all []adminapi.Assignment) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.unassign(a.DeviceID)
-	s.assignments[a.DeviceID] = a
-	for _, key := range a.Artifacts {
-		if s.assigned[key] == nil {
-			s.assigned[key] = map[string]struct{}{}
+	for _, a := range all {
+		s.unassign(a.DeviceID)
+		s.assignments[a.DeviceID] = a
+		for _, key := range a.Artifacts {
+			if s.assigned[key] == nil {
+				s.assigned[key] = map[string]struct{}{}
+			}
+			s.assigned[key][a.DeviceID] = struct{}{}
 		}
-		s.assigned[key][a.DeviceID] = struct{}{}
 	}
 }
 

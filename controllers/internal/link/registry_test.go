@@ -50,8 +50,8 @@ func TestConnectMirrorsEverything(t *testing.T) {
 	if d, ok := s.DeviceBySerial("S1"); !ok || d.ID != "new" {
 		t.Errorf("the serial number leads to %q, want the live device", d.ID)
 	}
-	if got := s.AssignedDevices("fleet/wifi"); !slices.Equal(got, []string{"a", "new"}) {
-		t.Errorf("assigned devices %q", got)
+	if got := s.Targeted("fleet/wifi"); got != 1 {
+		t.Errorf("%d devices targeted, want only the known one", got)
 	}
 	if tok, ok := s.Token(tokenKey); !ok || tok.Uses != 1 {
 		t.Errorf("token %+v, known %v", tok, ok)
@@ -123,8 +123,8 @@ func TestDeletedRowsLeaveTheMirror(t *testing.T) {
 	w.next(t)
 	_, byID := s.Device("d")
 	_, bySerial := s.DeviceBySerial("S1")
-	if byID || bySerial || len(s.AssignedDevices("fleet/wifi")) != 0 {
-		t.Errorf("left behind: by id %v, by serial %v, assigned %v", byID, bySerial, s.AssignedDevices("fleet/wifi"))
+	if byID || bySerial || s.Targeted("fleet/wifi") != 0 {
+		t.Errorf("left behind: by id %v, by serial %v, targeted %v", byID, bySerial, s.Targeted("fleet/wifi"))
 	}
 }
 

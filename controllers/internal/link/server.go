@@ -139,11 +139,18 @@ func (s *Server) Assignment(deviceID string) (adminapi.Assignment, bool) {
 	return read(s, s.assignments, deviceID)
 }
 
-// AssignedDevices returns the ids of the devices that an artifact is assigned to, sorted.
-func (s *Server) AssignedDevices(artifact adminapi.Key) []string {
+// Targeted counts the devices that an artifact is assigned to, as the server counts them: neither ended nor ignored.
+func (s *Server) Targeted(artifact adminapi.Key) int {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return slices.Sorted(maps.Keys(s.assigned[artifact]))
+	n := 0
+	for id := range s.assigned[artifact] {
+		d, known := s.devices[id]
+		if known && d.EnrollmentID == s.assignments[id].EnrollmentID && d.State != adminapi.DeviceEnded && !d.Ignored {
+			n++
+		}
+	}
+	return n
 }
 
 // Action returns the state of an action.

@@ -16,8 +16,13 @@ import (
 	"github.com/kubemdm/kubemdm/internal/adminapi"
 )
 
-// KindServer is the kind of events about a connection itself: won, lost, or its Info changed.
-const KindServer adminapi.Kind = "server"
+// Kinds of events that are about no row.
+const (
+	// KindServer is about a connection itself: won, lost, or its Info changed.
+	KindServer adminapi.Kind = "server"
+	// KindAssignments asks to compare what is assigned to devices with what should be. Controllers send it to each other (Registry.Wake).
+	KindAssignments adminapi.Kind = "assignments"
+)
 
 // FieldServer is the name of the field index by which objects are found that name an MDMServer (see controllers/setup).
 const FieldServer = "spec.serverRef.name"
@@ -79,6 +84,9 @@ func (r *Registry) emit(ctx context.Context, e Event) (unwanted bool) {
 	return len(sinks) > 0 && requests == 0
 }
 
+// Wake hands an event to the sources of its kind as if the server had sent it.
+func (r *Registry) Wake(ctx context.Context, e Event) { r.emit(ctx, e) }
+
 // announce tells all sources that a server's connection is a new one, or gone for good.
 func (r *Registry) announce(server types.NamespacedName) {
 	for _, kind := range []adminapi.Kind{KindServer, adminapi.KindDevice, adminapi.KindArtifact, adminapi.KindAction, adminapi.KindToken} {
@@ -96,7 +104,7 @@ func ToServer(_ context.Context, e Event) []reconcile.Request {
 func ToNamed(reader client.Reader, list client.ObjectList) Handler {
 	return func(ctx context.Context, e Event) []reconcile.Request {
 		found := list.DeepCopyObject().(client.ObjectList)
-		if err := reader.List(ctx, found, client.InNamespace(e.Server.Namespace), client.MatchingFields{FieldServer: e.Server.Name}); err != nil {
+		if err := reader.List(ctx, found, client.InNamespace(e.Server.Namespace), client.MatchingFields{FieldServer: e.Server.Name}, client.UnsafeDisableDeepCopy); err != nil {
 			log.FromContext(ctx).Error(err, "listing the objects of a server", "server", e.Server)
 			return nil
 		}

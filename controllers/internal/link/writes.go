@@ -28,18 +28,44 @@ func (s *Server) PutToken(ctx context.Context, t adminapi.Token) (*adminapi.Toke
 	})
 }
 
-// PutAssignments stores what is assigned to at most adminapi.MaxBatch devices and takes what the server took into the mirror.
-func (s *Server) PutAssignments(ctx context.Context, batch []adminapi.Assignment) (*adminapi.AssignmentReply, error) {
-	reply, err := s.client.PutAssignments(ctx, adminapi.AssignmentBatch{Assignments: batch})
-	if err != nil {
-		return nil, err
-	}
-	for _, a := range batch {
-		if !slices.Contains(reply.Stale, a.DeviceID) {
-			s.setAssignment(a)
+// assignBatch is how many devices one call assigns to: each is one transaction of the server, during which devices wait.
+const assignBatch = 500
+
+// PutAssignments stores what is assigned to any number of devices. The mirror takes what the server took only when all is done, or when a
+// call failed: a removal from many devices is never seen half done, as another one.
+func (s *Server) PutAssignments(ctx context.Context, all []adminapi.Assignment) error {
+	var taken []adminapi.Assignment
+	defer func() { s.setAssignments(taken) }()
+	for batch := range slices.Chunk(all, assignBatch) {
+		reply, err := s.client.PutAssignments(ctx, adminapi.AssignmentBatch{Assignments: batch})
+		if err != nil {
+			return err
+		}
+		for _, a := range batch {
+			if !slices.Contains(reply.Stale, a.DeviceID) {
+				taken = append(taken, a)
+			}
 		}
 	}
-	return reply, nil
+	return nil
+}
+
+// PutIntent stores what is wanted of one enrolment and takes it into the mirror. stale says that the device is in another enrolment by now.
+func (s *Server) PutIntent(ctx context.Context, in adminapi.DeviceIntent) (stale bool, err error) {
+	reply, err := s.client.PutIntents(ctx, adminapi.IntentBatch{Intents: []adminapi.DeviceIntent{in}})
+	if err != nil {
+		return false, err
+	}
+	if len(reply.Stale) > 0 {
+		return true, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if d, known := s.devices[in.DeviceID]; known && d.EnrollmentID == in.EnrollmentID {
+		d.Ignored, d.Unenrolling = in.Intent == adminapi.IntentIgnore, in.Intent == adminapi.IntentUnenroll
+		s.devices[d.ID] = d
+	}
+	return false, nil
 }
 
 // DeleteArtifact withdraws an artifact, or forgets it and leaves it on the devices (retain).
