@@ -98,7 +98,7 @@ type CommonStatus struct {
 	// lastHandledRequest echoes the annotation mdm.kubemdm.io/requested-at once the reconcile that it asked for is over.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:MaxLength=262144
 	LastHandledRequest string `json:"lastHandledRequest,omitempty"`
 }
 
