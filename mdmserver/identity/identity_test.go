@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -68,6 +69,19 @@ func TestTheSignerOfTheBodySpeaks(t *testing.T) {
 		if h.id != want || string(h.body) != "hello" {
 			t.Errorf("generation %d: heard %+v, body %q", ca.Generation, h.id, h.body)
 		}
+	}
+}
+
+// Apple's CMS encoder writes lengths that end with their content.
+func TestASignatureInIndefiniteForm(t *testing.T) {
+	ca := identitytest.CA(t, 1, serverconfig.RoleActive)
+	cms, err := base64.StdEncoding.DecodeString(identitytest.Issue(t, ca, "enrollment-1").Sign(t, []byte("hello")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := slices.Concat([]byte{0x30, 0x80}, cms[4:], []byte{0, 0}) // for 0x30 0x82 and two octets of length
+	if _, h := serve([]identity.CA{ca}, inSpring, post("hello", base64.StdEncoding.EncodeToString(open))); h.id.EnrollmentID != "enrollment-1" {
+		t.Errorf("heard %+v", h.id)
 	}
 }
 

@@ -11,11 +11,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"testing"
 	"time"
 
+	scepserver "github.com/micromdm/scep/v2/server"
 	"github.com/smallstep/pkcs7"
 	scepmsg "github.com/smallstep/scep"
 
@@ -62,6 +64,35 @@ func TestACertificateSaysWhatTheServerDecided(t *testing.T) {
 	}
 	if err := cert.CheckSignatureFrom(ca.Cert); err != nil {
 		t.Errorf("it is not signed by the CA: %v", err)
+	}
+}
+
+// micromdm's client asks for the capabilities, then for the CA, and then in the way that the capabilities allow.
+func TestMicromdmsClientEnrolsOverHTTP(t *testing.T) {
+	ca := identitytest.CA(t, 1, serverconfig.RoleActive)
+	listener := httptest.NewServer(server(&challenges{secret: "one-time"}, ca))
+	defer listener.Close()
+	remote, err := scepserver.MakeClientEndpoints(listener.URL + "/scep")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, capability := range []string{"AES", "SHA-256", "POSTPKIOperation"} {
+		if !remote.Supports(capability) {
+			t.Errorf("the server does not say that it supports %s", capability)
+		}
+	}
+	der, number, err := remote.GetCACert(t.Context(), "")
+	if err != nil || number > 1 || !bytes.Equal(der, ca.Cert.Raw) {
+		t.Fatalf("GetCACert: %d certificates, %v", number, err)
+	}
+	c := newClient(t, rsaKey(t, 2048))
+	body, err := remote.PKIOperation(t.Context(), c.request(t, c.csr(t, c.key), ca.Cert).Raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reply, err := scepmsg.ParsePKIMessage(body, scepmsg.WithCACerts([]*x509.Certificate{ca.Cert}))
+	if err != nil || reply.PKIStatus != scepmsg.SUCCESS {
+		t.Errorf("reply %+v, %v", reply, err)
 	}
 }
 
