@@ -155,7 +155,7 @@ func (s *SCEPPayload) subject() pkix.Name {
 // Anchors returns the certificates that the profile makes the device trust.
 func (p *Profile) Anchors() ([]*x509.Certificate, error) {
 	var anchors []*x509.Certificate
-	for _, payload := range append(p.ofType(payloadRoot), p.ofType(payloadPEM)...) {
+	for _, payload := range slices.Concat(p.ofType(payloadRoot), p.ofType(payloadPKCS1), p.ofType(payloadPEM)) {
 		der, _ := payload.Fields["PayloadContent"].([]byte)
 		if block, _ := pem.Decode(der); block != nil {
 			der = block.Bytes

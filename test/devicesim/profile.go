@@ -18,6 +18,7 @@ const (
 	payloadMDM           = "com.apple.mdm"
 	payloadSCEP          = "com.apple.security.scep"
 	payloadRoot          = "com.apple.security.root"
+	payloadPKCS1         = "com.apple.security.pkcs1"
 	payloadPEM           = "com.apple.security.pem"
 )
 
