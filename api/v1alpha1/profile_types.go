@@ -166,12 +166,12 @@ type AppleProfile struct {
 	Payloads *PayloadList `json:"payloads,omitempty"`
 }
 
-// MobileconfigSource is where a whole configuration profile is: an unsigned property list, as XML or binary.
+// MobileconfigSource is where a whole configuration profile is: an unsigned property list in XML (plutil -convert xml1 makes one of a binary one).
 // Its PayloadIdentifier is kept and owned by one Profile of a server; PayloadUUID and PayloadScope are set by the operator.
 //
 // +kubebuilder:validation:ExactlyOneOf=inline;configMapRef;secretRef
 type MobileconfigSource struct {
-	// inline is the profile itself, as an XML property list.
+	// inline is the profile itself.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1048576
