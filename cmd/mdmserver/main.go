@@ -1,0 +1,61 @@
+// Command mdmserver is the protocol server that devices talk to.
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kubemdm/kubemdm/mdmserver"
+	"github.com/kubemdm/kubemdm/mdmserver/config"
+)
+
+// version is set by the linker.
+var version = "dev"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := command().ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "mdmserver:", err)
+		os.Exit(1)
+	}
+}
+
+func command() *cobra.Command {
+	var file string
+	var level slog.Level
+	c := &cobra.Command{
+		Use:   "mdmserver --config FILE",
+		Short: "The protocol server of KubeMDM, which devices talk to",
+		Long: `The protocol server of KubeMDM, which devices talk to.
+
+It needs no Kubernetes: its configuration is a JSON file, its credentials are files in the folders that the configuration names. It looks at
+these folders every few seconds, and at once on SIGHUP, and uses what is new there without a restart. On SIGTERM it finishes the requests
+that are under way and exits 0.
+
+The listener for devices and the internal API are TLS only; /healthz, /readyz and /metrics are served in clear on an address of their own.`,
+		Example:       "  mdmserver --config /etc/kubemdm/mdmserver.json",
+		Version:       version,
+		Args:          cobra.NoArgs,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := config.Load(file)
+			if err != nil {
+				return err
+			}
+			log := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+			return mdmserver.Run(cmd.Context(), *cfg, log, version)
+		},
+	}
+	c.Flags().StringVar(&file, "config", "", "the configuration file (JSON)")
+	c.Flags().TextVar(&level, "log-level", slog.LevelInfo, "what to log: DEBUG, INFO, WARN or ERROR")
+	_ = c.MarkFlagRequired("config") // fails only for a flag that is not defined
+	return c
+}
