@@ -64,8 +64,8 @@ func newCluster(out io.Writer) (*cluster, error) {
 
 // lock keeps a second run that changes the cluster waiting until this one ends.
 func (c *cluster) lock() (unlock func(), err error) {
-	if err := checkRoot(); err != nil {
-		return nil, err
+	if os.Geteuid() != 0 {
+		return nil, errors.New("root is needed: containers, network links and mounts belong to the machine (run it with sudo, or use a cluster you have)")
 	}
 	return lockFile(c.dir + ".lock")
 }
@@ -86,6 +86,14 @@ func (c *cluster) claim() error {
 		return err
 	}
 	return os.WriteFile(c.path(marker), nil, 0o600)
+}
+
+// requireUp tells when there is no cluster to work with.
+func (c *cluster) requireUp() error {
+	if !c.claimed() {
+		return errors.New("there is no cluster: start it with `up`")
+	}
+	return nil
 }
 
 // claimed reports whether the state folder exists and is this program's.

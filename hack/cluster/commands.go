@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 
@@ -87,8 +86,8 @@ func downCommand() *cobra.Command {
 
 func statusCommand() *cobra.Command {
 	return clusterCommand("status", "Print one line for each part; exit 1 unless all work", func(ctx context.Context, c *cluster) error {
-		if !c.claimed() {
-			return errors.New("there is no cluster: start it with `up`")
+		if err := c.requireUp(); err != nil {
+			return err
 		}
 		lines, healthy := c.status(ctx)
 		for _, line := range lines {
@@ -118,6 +117,9 @@ func loadCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := c.requireUp(); err != nil {
+				return err
+			}
 			for _, archive := range archives {
 				imported, err := c.ctr(cmd.Context(), "images", "import", archive)
 				if err != nil {
@@ -133,6 +135,9 @@ func loadCommand() *cobra.Command {
 func volumesCommand() *cobra.Command {
 	count := defaultVolumes
 	command := clusterCommand("volumes", "Empty the released volumes and make sure that enough are free", func(ctx context.Context, c *cluster) error {
+		if err := c.requireUp(); err != nil {
+			return err
+		}
 		unlock, err := c.lock()
 		if err != nil {
 			return err

@@ -1,14 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
+	"syscall"
 )
 
 // down removes everything that is the cluster's, whatever state it is in: nothing is asked to stop, so it works the same
@@ -20,16 +20,16 @@ func (c *cluster) down(ctx context.Context) error {
 	}
 	defer unlock()
 	// Processes first: they would make the rest again. Mounts before the folder, or removing it would reach through them.
-	steps := []func() error{
-		func() error { return killAll(ctx, ownProcesses) },
+	steps := []func(context.Context) error{
+		func(ctx context.Context) error { return killAll(ctx, ownProcesses) },
 		c.unmountAll,
-		func() error { return removeLinks(ctx) },
-		func() error { return removeTables(ctx) },
-		func() error { return removeCgroups(ctx) },
+		removeLinks,
+		removeTables,
+		removeCgroups,
 		c.removeFiles,
 	}
 	for _, step := range steps {
-		if err := step(); err != nil {
+		if err := step(ctx); err != nil {
 			return err
 		}
 	}
@@ -37,58 +37,47 @@ func (c *cluster) down(ctx context.Context) error {
 }
 
 // ownFiles lists the files outside the state folder, whose places cannot be configured: results that the CNI library
-// caches, links to container logs that the kubelet makes, and sockets of the shims.
+// caches and links to container logs, known by the path of the state folder in them, and sockets of shims and the
+// kubelet, known by nobody listening on them any more.
 func (c *cluster) ownFiles() ([]string, error) {
-	var own []string
-	for _, kind := range []struct {
-		pattern string
-		// refersTo returns the part of the file that names the state folder when it is the cluster's.
-		refersTo func(file string) (string, error)
-	}{
-		{"/var/lib/cni/results/*", readText},
-		{"/var/log/containers/*.log", os.Readlink},
-	} {
-		files, err := filepath.Glob(kind.pattern)
+	refersHere := func(text []byte, err error) bool { return err == nil && bytes.Contains(text, []byte(c.dir+"/")) }
+	return globAny(map[string]func(path string) bool{
+		"/var/lib/cni/results/*": func(path string) bool { return refersHere(os.ReadFile(path)) },
+		"/var/log/containers/*.log": func(path string) bool {
+			target, err := os.Readlink(path)
+			return refersHere([]byte(target), err)
+		},
+		"/run/containerd/s/*":                    isDeadSocket,
+		"/var/lib/kubelet/device-plugins/*.sock": isDeadSocket,
+	})
+}
+
+// globAny returns the files that match one of the patterns and satisfy its condition.
+func globAny(conditions map[string]func(path string) bool) ([]string, error) {
+	var found []string
+	for pattern, condition := range conditions {
+		paths, err := filepath.Glob(pattern)
 		if err != nil {
 			return nil, err
 		}
-		for _, file := range files {
-			if text, err := kind.refersTo(file); err == nil && strings.Contains(text, c.dir+"/") {
-				own = append(own, file)
+		for _, path := range paths {
+			if condition(path) {
+				found = append(found, path)
 			}
 		}
 	}
-	sockets, err := c.shimSockets()
-	return append(own, sockets...), err
+	return found, nil
 }
 
-func readText(file string) (string, error) {
-	content, err := os.ReadFile(file)
-	return string(content), err
-}
-
-// shimSockets returns the sockets on which containerd reaches its shims, from what it noted beside each container.
-func (c *cluster) shimSockets() ([]string, error) {
-	notes, err := filepath.Glob(c.path("containerd/state/io.containerd.runtime.v2.task/k8s.io/*/bootstrap.json"))
-	if err != nil {
-		return nil, err
+func isDeadSocket(path string) bool {
+	connection, err := net.Dial("unix", path)
+	if err == nil {
+		connection.Close()
 	}
-	var sockets []string
-	for _, note := range notes {
-		var connection struct{ Address string }
-		content, err := os.ReadFile(note)
-		if err != nil || json.Unmarshal(content, &connection) != nil {
-			continue // written only in part when containerd was killed: it had not used it
-		}
-		socket := strings.TrimPrefix(connection.Address, "unix://")
-		if _, err := os.Stat(socket); err == nil && !slices.Contains(sockets, socket) {
-			sockets = append(sockets, socket)
-		}
-	}
-	return sockets, nil
+	return errors.Is(err, syscall.ECONNREFUSED)
 }
 
-func (c *cluster) removeFiles() error {
+func (c *cluster) removeFiles(context.Context) error {
 	own, err := c.ownFiles()
 	for _, file := range own {
 		err = errors.Join(err, os.Remove(file))
@@ -109,51 +98,40 @@ func (c *cluster) removeFiles() error {
 // leftovers lists everything that is the cluster's, one line each; nothing after down.
 func (c *cluster) leftovers(ctx context.Context) ([]string, error) {
 	var found []string
-	add := func(kind string, items []string) {
-		for _, item := range items {
-			found = append(found, kind+" "+item)
+	for _, kind := range []struct {
+		name string
+		list func() ([]string, error)
+	}{
+		{"process", func() ([]string, error) { return texts(ownProcesses()) }},
+		{"mount", func() ([]string, error) { return texts(c.ownMounts()) }},
+		{"link", func() ([]string, error) { return ownLinks("/sys/class/net") }},
+		{"nftables table", func() ([]string, error) { return listOwnTables(ctx) }},
+		{"cgroup", ownCgroups},
+		{"file", c.ownFiles},
+		{"folder", c.ownFolders},
+	} {
+		items, err := kind.list()
+		if err != nil {
+			return nil, err
 		}
-	}
-	running, err := ownProcesses()
-	if err != nil {
-		return nil, err
-	}
-	add("process", texts(running))
-	mounts, err := c.ownMounts()
-	if err != nil {
-		return nil, err
-	}
-	add("mount", texts(mounts))
-	links, err := ownLinks("/sys/class/net")
-	if err != nil {
-		return nil, err
-	}
-	add("link", links)
-	tables, err := listOwnTables(ctx)
-	if err != nil {
-		return nil, err
-	}
-	add("nftables table", tables)
-	cgroups, err := ownCgroups()
-	if err != nil {
-		return nil, err
-	}
-	add("cgroup", cgroups)
-	files, err := c.ownFiles()
-	if err != nil {
-		return nil, err
-	}
-	add("file", files)
-	if c.claimed() {
-		add("folder", []string{c.dir})
+		for _, item := range items {
+			found = append(found, kind.name+" "+item)
+		}
 	}
 	return found, nil
 }
 
-func texts[T fmt.Stringer](items []T) []string {
+func (c *cluster) ownFolders() ([]string, error) {
+	if !c.claimed() {
+		return nil, nil
+	}
+	return []string{c.dir}, nil
+}
+
+func texts[T fmt.Stringer](items []T, err error) ([]string, error) {
 	var list []string
 	for _, item := range items {
 		list = append(list, item.String())
 	}
-	return list
+	return list, err
 }

@@ -3,23 +3,12 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
-	"os/exec"
-	"strings"
 )
 
 // kubectl runs it as the administrator, with input on its standard input, and returns its output.
 func (c *cluster) kubectl(ctx context.Context, input string, args ...string) (string, error) {
-	args = append([]string{"--kubeconfig=" + c.kubeconfig(), "--cache-dir=" + c.path("kubectl-cache")}, args...)
-	command := exec.CommandContext(ctx, c.artifact("kubectl"), args...)
-	command.Stdin = strings.NewReader(input)
-	var stderr strings.Builder
-	command.Stderr = &stderr
-	output, err := command.Output()
-	if err != nil {
-		return "", fmt.Errorf("kubectl %s: %w: %s", args[2], err, strings.TrimSpace(stderr.String()))
-	}
-	return string(output), nil
+	global := []string{"--kubeconfig=" + c.kubeconfig(), "--cache-dir=" + c.path("kubectl-cache"), "--request-timeout=30s"}
+	return command(ctx, input, c.artifact("kubectl"), append(global, args...)...)
 }
 
 // get decodes what `kubectl get -o json` answers into result.
@@ -39,5 +28,5 @@ func (c *cluster) apply(ctx context.Context, manifests string) error {
 
 // ctr runs containerd's command line in the namespace of the kubelet's containers.
 func (c *cluster) ctr(ctx context.Context, args ...string) (string, error) {
-	return command(ctx, c.artifact("ctr"), append([]string{"--address", c.path("containerd.sock"), "--namespace", "k8s.io"}, args...)...)
+	return command(ctx, "", c.artifact("ctr"), append([]string{"--address", c.path("containerd.sock"), "--namespace", "k8s.io"}, args...)...)
 }

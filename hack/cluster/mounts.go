@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // mount is one line of /proc/self/mountinfo; see proc_pid_mountinfo(5).
@@ -81,16 +83,15 @@ func (c *cluster) ownMounts() ([]mount, error) {
 	return mountsBelow(c.dir, mounts), err
 }
 
-// unmountAll unmounts them, last one first. The processes that used them are gone.
-func (c *cluster) unmountAll() error {
-	mounts, err := c.ownMounts()
-	if err != nil {
-		return err
-	}
-	for _, m := range slices.Backward(mounts) {
-		if err := syscall.Unmount(m.point, 0); err != nil && !errors.Is(err, syscall.EINVAL) {
-			return fmt.Errorf("unmounting %s: %w", m, err)
+// unmountAll unmounts them, last one first. Those of processes that have just been killed may be busy for a moment.
+func (c *cluster) unmountAll(ctx context.Context) error {
+	return poll(ctx, 10*time.Second, "mounts to go", func() (bool, error) {
+		own, err := c.ownMounts()
+		for _, m := range slices.Backward(own) {
+			if failed := syscall.Unmount(m.point, 0); failed != nil {
+				err = errors.Join(err, fmt.Errorf("unmounting %s: %w", m, failed))
+			}
 		}
-	}
-	return nil
+		return len(own) == 0, err
+	})
 }

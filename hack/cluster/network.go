@@ -14,14 +14,14 @@ import (
 // ensureNodeLink makes the bridge that carries the node's address.
 func ensureNodeLink(ctx context.Context) error {
 	if _, err := os.Stat("/sys/class/net/" + nodeLink); errors.Is(err, os.ErrNotExist) {
-		if _, err := command(ctx, "ip", "link", "add", nodeLink, "type", "bridge"); err != nil {
+		if _, err := command(ctx, "", "ip", "link", "add", nodeLink, "type", "bridge"); err != nil {
 			return fmt.Errorf("the kernel makes no bridge (is the module `bridge` missing?): %w", err)
 		}
 	}
-	if _, err := command(ctx, "ip", "address", "replace", nodeAddress+"/32", "dev", nodeLink); err != nil {
+	if _, err := command(ctx, "", "ip", "address", "replace", nodeAddress+"/32", "dev", nodeLink); err != nil {
 		return err
 	}
-	_, err := command(ctx, "ip", "link", "set", nodeLink, "up")
+	_, err := command(ctx, "", "ip", "link", "set", nodeLink, "up")
 	return err
 }
 
@@ -46,7 +46,7 @@ func removeLinks(ctx context.Context) error {
 	return poll(ctx, 10*time.Second, "network links to go", func() (bool, error) {
 		own, err := ownLinks("/sys/class/net")
 		for _, link := range own {
-			_, failed := command(ctx, "ip", "link", "delete", "dev", link)
+			_, failed := command(ctx, "", "ip", "link", "delete", "dev", link)
 			err = errors.Join(err, failed)
 		}
 		return len(own) == 0, err
@@ -70,7 +70,7 @@ func ownTables(listing string, foreignProxy bool) []string {
 }
 
 func listOwnTables(ctx context.Context) ([]string, error) {
-	listing, err := command(ctx, "nft", "list", "tables")
+	listing, err := command(ctx, "", "nft", "list", "tables")
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +88,7 @@ func removeTables(ctx context.Context) error {
 	own, err := listOwnTables(ctx)
 	for _, table := range own {
 		family, name, _ := strings.Cut(table, " ")
-		_, failed := command(ctx, "nft", "delete", "table", family, name)
+		_, failed := command(ctx, "", "nft", "delete", "table", family, name)
 		err = errors.Join(err, failed)
 	}
 	return err

@@ -51,17 +51,10 @@ func checkMachine(ctx context.Context) error {
 		tool{"conntrack", "kube-proxy ends connections to pods that are gone with it", "conntrack"}.check(),
 		tool{"mount", "the kubelet mounts volumes with it", "mount"}.check(),
 	)
-	if err != nil || os.Geteuid() != 0 {
-		return errors.Join(err, checkRoot())
+	if err != nil {
+		return err
 	}
 	return errors.Join(checkOverlay(ctx), checkVeth(ctx), checkNftables(ctx))
-}
-
-func checkRoot() error {
-	if os.Geteuid() != 0 {
-		return errors.New("root is needed: containers, network links and mounts belong to the machine (run it with sudo, or use a cluster you have)")
-	}
-	return nil
 }
 
 // checkOverlay looks for the filesystem of container images, which a distribution may keep in a module.
@@ -82,15 +75,15 @@ func checkOverlay(ctx context.Context) error {
 // checkVeth makes and removes a pair of links such as each pod gets.
 func checkVeth(ctx context.Context) error {
 	const probe = nodeLink + "probe"
-	if _, err := command(ctx, "ip", "link", "add", probe, "type", "veth", "peer", "name", probe+"2"); err != nil {
+	if _, err := command(ctx, "", "ip", "link", "add", probe, "type", "veth", "peer", "name", probe+"2"); err != nil {
 		return fmt.Errorf("the kernel makes no veth links, which connect pods: load or build the module `veth`: %w", err)
 	}
-	_, err := command(ctx, "ip", "link", "delete", "dev", probe)
+	_, err := command(ctx, "", "ip", "link", "delete", "dev", probe)
 	return err
 }
 
 func checkNftables(ctx context.Context) error {
-	if _, err := command(ctx, "nft", "list", "tables"); err != nil {
+	if _, err := command(ctx, "", "nft", "list", "tables"); err != nil {
 		return fmt.Errorf("the kernel has no nftables, with which Services work: load or build the module `nf_tables`: %w", err)
 	}
 	return nil

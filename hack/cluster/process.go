@@ -1,13 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -152,47 +149,3 @@ func (c *cluster) spawn(args []string, dir string) error {
 }
 
 func (c *cluster) log(name string) string { return c.path("log", name+".log") }
-
-func checkFree(address string) error {
-	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		return err
-	}
-	return listener.Close()
-}
-
-// poll calls done every 200 ms until it says so, fails or patience ends; a failure of done is retried until then.
-func poll(ctx context.Context, patience time.Duration, what string, done func() (bool, error)) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	for {
-		ok, err := done()
-		if ok && err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return errors.Join(fmt.Errorf("waiting for %s: %w", what, ctx.Err()), err)
-		case <-time.After(200 * time.Millisecond):
-		}
-	}
-}
-
-// lastLines returns the end of the file at path.
-func lastLines(path string, count int) string {
-	file, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "(no log)"
-	}
-	if err != nil {
-		return err.Error()
-	}
-	defer file.Close()
-	var lines []string
-	for scanner := bufio.NewScanner(file); scanner.Scan(); {
-		if lines = append(lines, scanner.Text()); len(lines) > count {
-			lines = lines[1:]
-		}
-	}
-	return strings.Join(lines, "\n")
-}

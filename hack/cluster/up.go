@@ -17,17 +17,17 @@ var manifests embed.FS
 // up makes the whole cluster run: it starts what is missing, replaces what runs with other arguments, and returns when
 // pods, names, Services and certificates work.
 func (c *cluster) up(ctx context.Context) error {
+	unlock, err := c.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	if err := checkMachine(ctx); err != nil {
 		return err
 	}
 	if err := c.build(ctx, artifacts); err != nil {
 		return err
 	}
-	unlock, err := c.lock()
-	if err != nil {
-		return err
-	}
-	defer unlock()
 	if err := c.claim(); err != nil {
 		return err
 	}

@@ -39,28 +39,35 @@ func inPhase(volumes []volume, phase string) []volume {
 	return slices.DeleteFunc(slices.Clone(volumes), func(v volume) bool { return v.Status.Phase != phase })
 }
 
-// ensureVolumes makes sure that count local volumes are free: it empties the released ones, then makes more.
+// planVolumes returns which volumes to recycle (all released ones) and the names of those to make so that count are free.
+func planVolumes(volumes []volume, count int) (recycle []volume, create []string) {
+	recycle = inPhase(volumes, "Released")
+	free := len(recycle) + len(inPhase(volumes, "Available"))
+	for i := 0; free+len(create) < count; i++ {
+		name := fmt.Sprintf("local-%d", i)
+		if !slices.ContainsFunc(volumes, func(v volume) bool { return v.Metadata.Name == name }) {
+			create = append(create, name)
+		}
+	}
+	return recycle, create
+}
+
+// ensureVolumes makes sure that count local volumes are free, and waits until the cluster says so.
 func (c *cluster) ensureVolumes(ctx context.Context, count int) error {
 	volumes, err := c.volumes(ctx)
 	if err != nil {
 		return err
 	}
-	released := inPhase(volumes, "Released")
-	for _, v := range released {
+	recycle, create := planVolumes(volumes, count)
+	for _, v := range recycle {
 		if err := c.recycle(ctx, v); err != nil {
 			return err
 		}
 	}
-	free := len(released) + len(inPhase(volumes, "Available"))
-	for i := 0; free < count; i++ {
-		name := fmt.Sprintf("local-%d", i)
-		if slices.ContainsFunc(volumes, func(v volume) bool { return v.Metadata.Name == name }) {
-			continue
-		}
+	for _, name := range create {
 		if err := c.createVolume(ctx, name); err != nil {
 			return err
 		}
-		free++
 	}
 	return poll(ctx, 30*time.Second, "volumes to become available", func() (bool, error) {
 		volumes, err := c.volumes(ctx)
