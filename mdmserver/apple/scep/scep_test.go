@@ -2,6 +2,7 @@ package scep_test
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -154,48 +155,46 @@ func TestRefusals(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	key := rsaKey(t, 2048)
-	usual := func(t *testing.T, c *client) []byte { return c.request(t, c.csr(t, c.key), ca.Cert).Raw }
+	usual := rsaKey(t, 2048)
+	asUsual := func(c *client) []byte { return c.request(t, c.csr(t, c.key), ca.Cert).Raw }
 	for name, c := range map[string]struct {
-		client  *client
-		message func(*testing.T, *client) []byte
+		key     crypto.Signer
+		change  func(*client)
+		message func(*client) []byte
 		failure error
 		want    scepmsg.FailInfo
 	}{
-		"unknown challenge": {client: &client{challenge: "guessed"}, want: scepmsg.BadRequest},
-		"no challenge":      {client: &client{challenge: ""}, want: scepmsg.BadRequest},
+		"unknown challenge": {change: func(c *client) { c.challenge = "guessed" }, want: scepmsg.BadRequest},
+		"no challenge":      {change: func(c *client) { c.challenge = "" }, want: scepmsg.BadRequest},
 		"exhausted token":   {failure: fmt.Errorf("redeeming: %w", fleet.ErrTokenExhausted), want: scepmsg.BadRequest},
-		"renewal request":   {client: &client{challenge: "one-time", kind: scepmsg.RenewalReq}, want: scepmsg.BadRequest},
-		"short RSA key":     {client: newClient(t, rsaKey(t, 1024)), want: scepmsg.BadAlg},
-		"elliptic key":      {client: newClient(t, ecKey), want: scepmsg.BadAlg},
-		"request of another key": {want: scepmsg.BadMessageCheck, message: func(t *testing.T, c *client) []byte {
+		"renewal request":   {change: func(c *client) { c.kind = scepmsg.RenewalReq }, want: scepmsg.BadRequest},
+		"short RSA key":     {key: rsaKey(t, 1024), want: scepmsg.BadAlg},
+		"elliptic key":      {key: ecKey, want: scepmsg.BadAlg},
+		"request of another key": {want: scepmsg.BadMessageCheck, message: func(c *client) []byte {
 			return c.request(t, c.csr(t, rsaKey(t, 2048)), ca.Cert).Raw
 		}},
-		"request whose signature is wrong": {want: scepmsg.BadMessageCheck, message: func(t *testing.T, c *client) []byte {
+		"request whose signature is wrong": {want: scepmsg.BadMessageCheck, message: func(c *client) []byte {
 			csr := c.csr(t, c.key)
 			csr.Raw[len(csr.Raw)-1] ^= 1
 			return c.request(t, csr, ca.Cert).Raw
 		}},
-		"encrypted to a stranger": {want: scepmsg.BadCertID, message: func(t *testing.T, c *client) []byte {
+		"encrypted to a stranger": {want: scepmsg.BadCertID, message: func(c *client) []byte {
 			return c.request(t, c.csr(t, c.key), stranger.Cert).Raw
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			device := newClient(t, key)
-			if c.client != nil {
-				device.challenge = c.client.challenge
-				if c.client.key != nil {
-					device = c.client
-				}
-				if c.client.kind != "" {
-					device.kind = c.client.kind
-				}
+			if c.key == nil {
+				c.key = usual
+			}
+			device := newClient(t, c.key)
+			if c.change != nil {
+				c.change(device)
 			}
 			if c.message == nil {
-				c.message = usual
+				c.message = asUsual
 			}
 			h := server(&challenges{secret: "one-time", failure: c.failure}, ca)
-			if got := device.failure(t, h, c.message(t, device), ca.Cert); got != c.want {
+			if got := device.failure(t, h, c.message(device), ca.Cert); got != c.want {
 				t.Errorf("failInfo %s, want %s", got, c.want)
 			}
 		})
