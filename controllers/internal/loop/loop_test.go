@@ -204,6 +204,20 @@ func TestStatusIsWrittenOnceAndOnlyIfChanged(t *testing.T) {
 	}
 }
 
+func TestTwoStepsMayShareACondition(t *testing.T) {
+	b := newBench(t, newToken())
+	spec := loop.Spec{Steps: []loop.Step{step(published, nil), step(published, loop.Wait("ServerUnreachable", 0, "later"))}, Ready: []string{published}}
+	for range 2 {
+		if _, err := b.run(spec); err != nil {
+			t.Fatal(err)
+		}
+		b.clock.SetTime(b.clock.Now().Add(time.Hour))
+	}
+	if b.patches != 1 {
+		t.Errorf("%d writes, want 1", b.patches)
+	}
+}
+
 func TestEventsTellTransitions(t *testing.T) {
 	b := newBench(t, newToken())
 	ready := []string{published}

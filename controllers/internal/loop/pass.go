@@ -97,6 +97,11 @@ func (p *pass) set(condition string, status metav1.ConditionStatus, reason, mess
 		Type: condition, Status: status, Reason: reason, Message: message,
 		ObservedGeneration: p.obj.GetGeneration(), LastTransitionTime: p.now,
 	})
+	// Two steps may speak of one condition: the status that it had before the pass keeps its time.
+	was := meta.FindStatusCondition(p.before.GetCommonStatus().Conditions, condition)
+	if was != nil && was.Status == status {
+		meta.FindStatusCondition(p.status.Conditions, condition).LastTransitionTime = was.LastTransitionTime
+	}
 }
 
 // pause says that nobody looks after the object.

@@ -1,0 +1,2 @@
+// Package apnscertificate judges the push certificate that an APNSCertificate names.
+package apnscertificate

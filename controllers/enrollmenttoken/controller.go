@@ -1,0 +1,118 @@
+package enrollmenttoken
+
+import (
+	"context"
+	"sync"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
+	"github.com/kubemdm/kubemdm/controllers/internal/link"
+	"github.com/kubemdm/kubemdm/controllers/internal/loop"
+	"github.com/kubemdm/kubemdm/internal/adminapi"
+	"github.com/kubemdm/kubemdm/internal/validate"
+)
+
+// +kubebuilder:rbac:groups=mdm.kubemdm.io,resources=enrollmenttokens,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=mdm.kubemdm.io,resources=enrollmenttokens/status,verbs=patch
+// +kubebuilder:rbac:groups=mdm.kubemdm.io,resources=enrollmenttokens/finalizers,verbs=update
+// +kubebuilder:rbac:groups=mdm.kubemdm.io,resources=mdmservers;devices,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=get;create;update
+
+// Reconciler publishes EnrollmentTokens.
+type Reconciler struct {
+	loop.Engine
+	Links *link.Registry
+
+	// sent remembers, by key, what was PUT in which session, so that nothing is PUT twice.
+	sent sync.Map
+}
+
+// scope is what one step hands to the next.
+type scope struct {
+	token *mdmv1alpha1.EnrollmentToken
+	hash  string // lower-case hex SHA-256 of the token
+	uses  int
+}
+
+func (s *scope) key() adminapi.Key { return adminapi.Key(s.token.Namespace + "/" + s.token.Name) }
+
+// Reconcile publishes one EnrollmentToken.
+func (r *Reconciler) Reconcile(ctx context.Context, t *mdmv1alpha1.EnrollmentToken) (ctrl.Result, error) {
+	s := &scope{token: t}
+	version := int64(0)
+	server, err := r.Links.Server(s.serverKey())
+	if err == nil {
+		version = server.Pending(adminapi.KindToken, string(s.key()))
+	}
+	result, err := r.Run(ctx, t, loop.Spec{
+		Steps: []loop.Step{
+			loop.Admit(mdmv1alpha1.EnrollmentTokenPublished, func() field.ErrorList { return validate.EnrollmentToken(t) }),
+			s.step(mdmv1alpha1.EnrollmentTokenPublished, r.publish),
+			s.step(mdmv1alpha1.EnrollmentTokenUsable, r.count),
+		},
+		Finalize: []loop.Step{s.step(mdmv1alpha1.EnrollmentTokenPublished, r.withdraw)},
+		Ready:    []string{mdmv1alpha1.EnrollmentTokenPublished},
+	})
+	if err == nil && server != nil {
+		server.Done(adminapi.KindToken, string(s.key()), version)
+	}
+	return result, err
+}
+
+func (s *scope) step(condition string, run func(context.Context, *scope, *loop.Report) error) loop.Step {
+	return loop.Step{Condition: condition, Run: func(ctx context.Context, report *loop.Report) error { return run(ctx, s, report) }}
+}
+
+func (s *scope) serverKey() types.NamespacedName {
+	return types.NamespacedName{Namespace: s.token.Namespace, Name: s.token.Spec.ServerRef.Name}
+}
+
+// SetupWithManager registers the controller.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
+	return ctrl.NewControllerManagedBy(mgr).Named("enrollmenttoken").For(&mdmv1alpha1.EnrollmentToken{}).
+		WatchesRawSource(r.Links.Source(adminapi.KindToken, link.ToNamed(r.Client, &mdmv1alpha1.EnrollmentTokenList{}))).
+		Complete(reconcile.AsReconciler(r.Client, r))
+}
+
+// server returns the MDMServer of a token.
+func (r *Reconciler) server(ctx context.Context, s *scope) (*mdmv1alpha1.MDMServer, error) {
+	server := &mdmv1alpha1.MDMServer{}
+	err := r.Client.Get(ctx, s.serverKey(), server)
+	if apierrors.IsNotFound(err) {
+		return nil, loop.Wait(mdmv1alpha1.ReasonServerNotFound, 0, "create the MDMServer %s, or correct spec.serverRef", s.token.Spec.ServerRef.Name)
+	}
+	return server, err
+}
+
+// connected returns the session with the server, or a Wait that the link's source ends.
+func (r *Reconciler) connected(s *scope) (*link.Server, error) {
+	server, err := r.Links.Server(s.serverKey())
+	if err != nil {
+		return nil, loop.Wait(mdmv1alpha1.ReasonServerUnreachable, 0, "the server %s cannot be reached: %v", s.token.Spec.ServerRef.Name, err)
+	}
+	return server, nil
+}
+
+// withdraw makes the token unusable at the server. A server that is gone needs no telling.
+func (r *Reconciler) withdraw(ctx context.Context, s *scope, report *loop.Report) error {
+	r.sent.Delete(s.key())
+	server := &mdmv1alpha1.MDMServer{}
+	err := r.Client.Get(ctx, s.serverKey(), server)
+	if apierrors.IsNotFound(err) {
+		report.False(mdmv1alpha1.ReasonServerNotFound, "the MDMServer %s is gone, so there is nothing to withdraw the token from", s.token.Spec.ServerRef.Name)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	session, err := r.connected(s)
+	if err != nil {
+		return err
+	}
+	return session.DeleteToken(ctx, s.key())
+}

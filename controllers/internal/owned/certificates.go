@@ -1,0 +1,118 @@
+package owned
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
+	cmmeta "github.com/cert-manager/cert-manager/pkg/apis/meta/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+const (
+	day  = 24 * time.Hour
+	year = 365 * day
+	// servingValidity of a self-signed serving certificate: devices refuse one of more than 825 days, whoever issued it
+	// (Apple, "Requirements for trusted certificates in iOS 13 and macOS 10.15").
+	servingValidity = 820 * day
+	// neverRenew is the shortest time before its end at which cert-manager may be told to renew a certificate.
+	neverRenew = 5 * time.Minute
+)
+
+// SelfSigned is the issuer of the roots that only this server and its manager must trust.
+func (s Server) SelfSigned() *cmapi.Issuer {
+	return &cmapi.Issuer{ObjectMeta: s.meta(s.sub("selfsigned")), Spec: cmapi.IssuerSpec{
+		IssuerConfig: cmapi.IssuerConfig{SelfSigned: &cmapi.SelfSignedIssuer{}},
+	}}
+}
+
+// AdminPKI is the CA of the internal API with the certificates of both of its sides.
+func (s Server) AdminPKI() []client.Object {
+	ca := s.sub("admin-ca")
+	server := s.certificate(s.AdminName(), issuer(ca), year)
+	server.Spec.DNSNames = []string{s.AdminName() + "." + s.Namespace + ".svc", s.AdminName()}
+	server.Spec.Usages = []cmapi.KeyUsage{cmapi.UsageDigitalSignature, cmapi.UsageServerAuth}
+	manager := s.certificate(s.AdminClientName(), issuer(ca), year)
+	manager.Spec.CommonName = AdminClientName
+	manager.Spec.Usages = []cmapi.KeyUsage{cmapi.UsageDigitalSignature, cmapi.UsageClientAuth}
+	return append(s.privateCA(ca, "internal API"), server, manager)
+}
+
+// ServingPKI is the certificate that devices see, with a CA of its own when it is self-signed: the CA is the anchor that devices are
+// given, and stays the same when the certificate is renewed. It is empty when the certificate comes from a Secret.
+func (s Server) ServingPKI() []client.Object {
+	switch {
+	case s.Spec.TLS.SecretRef != nil:
+		return nil
+	case s.Spec.TLS.IssuerRef != nil:
+		// The issuer knows best how long it issues for.
+		certificate := s.serving(*s.Spec.TLS.IssuerRef, 0)
+		return []client.Object{certificate}
+	}
+	ca := s.sub("serving-ca")
+	return append(s.privateCA(ca, "serving"), s.serving(issuer(ca), servingValidity))
+}
+
+func (s Server) serving(from cmmeta.IssuerReference, validity time.Duration) *cmapi.Certificate {
+	c := s.certificate(s.ServingName(), from, validity)
+	c.Spec.Usages = []cmapi.KeyUsage{cmapi.UsageDigitalSignature, cmapi.UsageServerAuth}
+	if _, err := netip.ParseAddr(s.Hostname()); err == nil {
+		c.Spec.IPAddresses = []string{s.Hostname()}
+	} else {
+		c.Spec.DNSNames = []string{s.Hostname()}
+	}
+	return c
+}
+
+// IdentityCA is one generation of the device-identity CA. Its key is RSA, which SCEP needs, and it is never renewed: another
+// generation follows it.
+func (s Server) IdentityCA(generation int) *cmapi.Certificate {
+	from := issuer(s.sub("selfsigned"))
+	if ref := s.Spec.Apple.Identity.IssuerRef; ref != nil {
+		from = *ref
+	}
+	c := s.certificate(s.GenerationName(generation), from, s.Spec.Apple.Identity.CAValidity.Duration)
+	c.Spec.CommonName = commonName("device identity", s.Name, generation)
+	c.Spec.IsCA = true
+	c.Spec.Usages = []cmapi.KeyUsage{cmapi.UsageCertSign, cmapi.UsageCRLSign, cmapi.UsageDigitalSignature, cmapi.UsageKeyEncipherment}
+	c.Spec.PrivateKey = &cmapi.CertificatePrivateKey{Algorithm: cmapi.RSAKeyAlgorithm, Size: 3072, RotationPolicy: cmapi.RotationPolicyNever}
+	c.Spec.RenewBefore = &metav1.Duration{Duration: neverRenew}
+	return c
+}
+
+// privateCA is a self-signed CA and the issuer that issues from it, both named alike.
+func (s Server) privateCA(name, purpose string) []client.Object {
+	ca := s.certificate(name, issuer(s.sub("selfsigned")), 10*year)
+	ca.Spec.CommonName = commonName(purpose, s.Name, 1)
+	ca.Spec.IsCA = true
+	ca.Spec.Usages = []cmapi.KeyUsage{cmapi.UsageCertSign, cmapi.UsageCRLSign, cmapi.UsageDigitalSignature}
+	ca.Spec.PrivateKey.RotationPolicy = cmapi.RotationPolicyNever
+	return []client.Object{ca, &cmapi.Issuer{ObjectMeta: s.meta(name), Spec: cmapi.IssuerSpec{
+		IssuerConfig: cmapi.IssuerConfig{CA: &cmapi.CAIssuer{SecretName: name}},
+	}}}
+}
+
+// certificate is the common part. Its Secret is named after it; a validity of 0 leaves it to the issuer.
+func (s Server) certificate(name string, from cmmeta.IssuerReference, validity time.Duration) *cmapi.Certificate {
+	c := &cmapi.Certificate{ObjectMeta: s.meta(name), Spec: cmapi.CertificateSpec{
+		SecretName:     name,
+		IssuerRef:      from,
+		PrivateKey:     &cmapi.CertificatePrivateKey{Algorithm: cmapi.ECDSAKeyAlgorithm, Size: 256, RotationPolicy: cmapi.RotationPolicyAlways},
+		SecretTemplate: &cmapi.CertificateSecretTemplate{Labels: s.Labels()},
+	}}
+	if validity > 0 {
+		c.Spec.Duration = &metav1.Duration{Duration: validity}
+	}
+	return c
+}
+
+// commonName keeps within the 64 characters that X.509 allows (RFC 5280, ub-common-name).
+func commonName(purpose, server string, generation int) string {
+	return fmt.Sprintf("%s %s %d", server, purpose, generation)
+}
+
+func issuer(name string) cmmeta.IssuerReference {
+	return cmmeta.IssuerReference{Name: name, Kind: cmapi.IssuerKind, Group: "cert-manager.io"}
+}

@@ -1,0 +1,93 @@
+package owned
+
+import (
+	"fmt"
+	"maps"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
+)
+
+// Labels that every owned object carries. The cache holds no other objects of the kinds that are owned.
+const (
+	LabelManagedBy = "app.kubernetes.io/managed-by"
+	ManagedBy      = "kubemdm"
+	labelName      = "app.kubernetes.io/name"
+	appName        = "mdmserver"
+)
+
+// FieldAPNSCertificate is the name of the field index by which MDMServers are found that use an APNSCertificate (see controllers/setup).
+const FieldAPNSCertificate = "spec.apple.apnsCertificateRef.name"
+
+// Ports of the server's container.
+const (
+	portDevices = 8443
+	portAdmin   = 9443
+	portHealth  = 8080
+)
+
+// AdminClientName is the common name by which a server knows its manager.
+const AdminClientName = "kubemdm-manager"
+
+// Server is what the builders need to know.
+type Server struct {
+	*mdmv1alpha1.MDMServer
+	// Image of the server, from its spec or the manager's default.
+	Image string
+	// ManagerNamespace is where the manager runs, which alone may reach the internal API.
+	ManagerNamespace string
+}
+
+func (s Server) sub(suffix string) string { return s.Name + "-" + suffix }
+
+// Names of what a server owns.
+func (s Server) ConfigName() string      { return s.sub("config") }
+func (s Server) AdminName() string       { return s.sub("admin") }        // Service, and the Secret of its certificate
+func (s Server) AdminClientName() string { return s.sub("admin-client") } // Secret of the manager's certificate
+func (s Server) ServingName() string     { return s.sub("serving") }
+func (s Server) PushName() string        { return s.sub("push") }     // Secret: the push certificate that was found good
+func (s Server) SealingName() string     { return s.sub("sealing") }  // Secret that nothing replaces
+func (s Server) IdentityName() string    { return s.sub("identity") } // Secret with all generations of the device-identity CA
+func (s Server) ClaimName() string       { return dataVolume + "-" + s.Name + "-0" }
+
+// GenerationName names the Certificate and the Secret of one generation of the device-identity CA.
+func (s Server) GenerationName(n int) string { return s.sub(fmt.Sprintf("device-identity-ca-%d", n)) }
+
+// ServingSecret is the Secret of the certificate that devices see.
+func (s Server) ServingSecret() string {
+	if s.Spec.TLS.Type == mdmv1alpha1.TLSSecret {
+		return s.Spec.TLS.SecretRef.Name
+	}
+	return s.ServingName()
+}
+
+// AdminURL is the base of the internal API.
+func (s Server) AdminURL() string {
+	return fmt.Sprintf("https://%s.%s.svc:%d", s.AdminName(), s.Namespace, portAdmin)
+}
+
+// Selector are the labels that select the server's pods.
+func (s Server) Selector() map[string]string {
+	return map[string]string{labelName: appName, mdmv1alpha1.LabelServer: s.Name}
+}
+
+// Labels are those of every object of the server.
+func (s Server) Labels() map[string]string {
+	labels := s.Selector()
+	labels[LabelManagedBy] = ManagedBy
+	return labels
+}
+
+func (s Server) meta(name string) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Namespace: s.Namespace, Name: name, Labels: s.Labels()}
+}
+
+// merged returns the union of maps; later ones win.
+func merged(all ...map[string]string) map[string]string {
+	out := map[string]string{}
+	for _, m := range all {
+		maps.Copy(out, m)
+	}
+	return out
+}

@@ -1,0 +1,146 @@
+package owned
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/utils/ptr"
+
+	"github.com/kubemdm/kubemdm/internal/serverconfig"
+)
+
+const (
+	dataVolume = "data"
+	// annotationConfig on the pods replaces them when the configuration changes, which the server reads only at its start. Mounted credentials
+	// have no such annotation: the server reloads them.
+	annotationConfig = "mdm.kubemdm.io/config"
+	// nonRoot is the numeric user and group of the image.
+	nonRoot int64 = 65532
+	// stopSeconds is the time that a server has to end its polls and to close its store.
+	stopSeconds int64 = 60
+)
+
+// StatefulSet runs the server's pods. They hold no Kubernetes credentials: everything reaches them as mounted files.
+func (s Server) StatefulSet() *appsv1.StatefulSet {
+	hash := sha256.Sum256([]byte(s.config()))
+	return &appsv1.StatefulSet{
+		ObjectMeta: s.meta(s.Name),
+		Spec: appsv1.StatefulSetSpec{
+			Replicas:    s.Spec.Replicas,
+			ServiceName: s.AdminName(),
+			Selector:    &metav1.LabelSelector{MatchLabels: s.Selector()},
+			// A rollout that waits for a broken pod would never replace it by a good one.
+			PodManagementPolicy: appsv1.ParallelPodManagement,
+			Template: corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{
+					Labels:      s.Labels(),
+					Annotations: map[string]string{annotationConfig: hex.EncodeToString(hash[:8])},
+				},
+				Spec: s.podSpec(),
+			},
+			VolumeClaimTemplates: []corev1.PersistentVolumeClaim{s.claim()},
+			PersistentVolumeClaimRetentionPolicy: &appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy{
+				WhenDeleted: appsv1.RetainPersistentVolumeClaimRetentionPolicyType,
+				WhenScaled:  appsv1.RetainPersistentVolumeClaimRetentionPolicyType,
+			},
+		},
+	}
+}
+
+func (s Server) claim() corev1.PersistentVolumeClaim {
+	sqlite := s.Spec.Storage.SQLite
+	claim := corev1.PersistentVolumeClaim{
+		ObjectMeta: metav1.ObjectMeta{Name: dataVolume, Labels: s.Labels()},
+		Spec: corev1.PersistentVolumeClaimSpec{
+			AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
+			Resources:   corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: sqlite.Size}},
+		},
+	}
+	if sqlite.StorageClassName != "" {
+		claim.Spec.StorageClassName = &sqlite.StorageClassName
+	}
+	return claim
+}
+
+func (s Server) podSpec() corev1.PodSpec {
+	volumes, mounts := s.volumes()
+	return corev1.PodSpec{
+		AutomountServiceAccountToken:  ptr.To(false),
+		EnableServiceLinks:            ptr.To(false),
+		TerminationGracePeriodSeconds: ptr.To(stopSeconds),
+		NodeSelector:                  s.Spec.NodeSelector,
+		Tolerations:                   s.Spec.Tolerations,
+		SecurityContext: &corev1.PodSecurityContext{
+			RunAsNonRoot: ptr.To(true), RunAsUser: ptr.To(nonRoot), RunAsGroup: ptr.To(nonRoot),
+			FSGroup: ptr.To(nonRoot), FSGroupChangePolicy: ptr.To(corev1.FSGroupChangeOnRootMismatch),
+			SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+		},
+		Containers: []corev1.Container{{
+			Name:  appName,
+			Image: s.Image,
+			Args:  []string{"--config=" + dirConfig + "/" + configFile},
+			// The root file system is read-only: SQLite puts its temporary files here.
+			WorkingDir: dirData,
+			Ports: []corev1.ContainerPort{
+				{Name: "devices", ContainerPort: portDevices}, {Name: "admin", ContainerPort: portAdmin}, {Name: "health", ContainerPort: portHealth},
+			},
+			Resources:      s.Spec.Resources,
+			VolumeMounts:   mounts,
+			ReadinessProbe: probe("/readyz", 5, 3),
+			LivenessProbe:  probe("/healthz", 15, 4),
+			// A large store may take its time to migrate.
+			StartupProbe: probe("/healthz", 5, 120),
+			SecurityContext: &corev1.SecurityContext{
+				AllowPrivilegeEscalation: ptr.To(false),
+				ReadOnlyRootFilesystem:   ptr.To(true),
+				Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+			},
+		}},
+		Volumes: volumes,
+	}
+}
+
+func probe(path string, period, failures int32) *corev1.Probe {
+	return &corev1.Probe{
+		ProbeHandler:  corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: path, Port: intstr.FromString("health")}},
+		PeriodSeconds: period, TimeoutSeconds: 3, FailureThreshold: failures,
+	}
+}
+
+func (s Server) volumes() ([]corev1.Volume, []corev1.VolumeMount) {
+	volumes := []corev1.Volume{
+		{Name: "config", VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
+			LocalObjectReference: corev1.LocalObjectReference{Name: s.ConfigName()},
+		}}},
+		secretVolume("serving", s.ServingSecret()), secretVolume("admin", s.AdminName()), secretVolume("sealing", s.SealingName()),
+		secretVolume("identity", s.IdentityName()), secretVolume("push", s.PushName()),
+	}
+	mounts := []corev1.VolumeMount{
+		{Name: dataVolume, MountPath: dirData},
+		readOnly("config", dirConfig), readOnly("serving", dirServing), readOnly("admin", dirAdmin), readOnly("sealing", dirSealing),
+		readOnly("identity", dirIdentity), readOnly("push", dirPush),
+	}
+	volumes[len(volumes)-1].Secret.Optional = ptr.To(true) // a server starts without a push certificate and takes it up later
+	if ref := s.Spec.Apple.Push.CAConfigMapRef; ref != nil {
+		volumes = append(volumes, corev1.Volume{Name: "push-ca", VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
+			LocalObjectReference: corev1.LocalObjectReference{Name: ref.Name},
+			Items:                []corev1.KeyToPath{{Key: ref.Key, Path: serverconfig.CAFile}},
+		}}})
+		mounts = append(mounts, readOnly("push-ca", dirPushCA))
+	}
+	return volumes, mounts
+}
+
+func secretVolume(name, secret string) corev1.Volume {
+	return corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{
+		Secret: &corev1.SecretVolumeSource{SecretName: secret, DefaultMode: ptr.To[int32](0o440)},
+	}}
+}
+
+func readOnly(name, path string) corev1.VolumeMount {
+	return corev1.VolumeMount{Name: name, MountPath: path, ReadOnly: true}
+}

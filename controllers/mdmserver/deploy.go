@@ -1,0 +1,103 @@
+package mdmserver
+
+import (
+	"context"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
+	"github.com/kubemdm/kubemdm/controllers/internal/loop"
+	"github.com/kubemdm/kubemdm/controllers/internal/owned"
+)
+
+// patience is how long a rollout may take before it is called unavailable.
+const patience = 5 * time.Minute
+
+// deploy runs the pods and what leads to them.
+func (r *Reconciler) deploy(ctx context.Context, s *scope, report *loop.Report) error {
+	wanted, unwanted := workload(s.server)
+	for _, obj := range unwanted {
+		// An API that is not installed holds no object.
+		if err := owned.Remove(ctx, r.Client, s.server.MDMServer, obj); err != nil && !meta.IsNoMatchError(err) {
+			return err
+		}
+	}
+	if err := owned.Apply(ctx, r.Client, s.server.MDMServer, wanted...); err != nil {
+		if meta.IsNoMatchError(err) {
+			return loop.Stall(mdmv1alpha1.ReasonInvalid, "spec.exposure.gateway needs the Gateway API: install its CRDs and restart the manager (%v)", err)
+		}
+		return err
+	}
+	set := &appsv1.StatefulSet{}
+	if err := r.Client.Get(ctx, client.ObjectKeyFromObject(s.server), set); err != nil {
+		return client.IgnoreNotFound(err) // the cache does not know it yet, and will tell
+	}
+	status := &s.server.Status
+	status.URL = "https://" + s.server.Spec.Host
+	status.Replicas = ptr.To(set.Status.Replicas)
+	status.Selector = labels.SelectorFromSet(s.server.Selector()).String()
+	r.judge(s, report, set)
+	return nil
+}
+
+// workload lists what should be there and what should not.
+func workload(s owned.Server) (wanted, unwanted []client.Object) {
+	wanted = []client.Object{s.ConfigMap(), s.AdminService(), s.Service(), s.NetworkPolicy(), s.StatefulSet()}
+	choose := func(there bool, build func() client.Object, absent client.Object) {
+		if there {
+			wanted = append(wanted, build())
+			return
+		}
+		absent.SetNamespace(s.Namespace)
+		absent.SetName(s.Name)
+		unwanted = append(unwanted, absent)
+	}
+	choose(*s.Spec.Replicas > 1, func() client.Object { return s.PodDisruptionBudget() }, s.PodDisruptionBudget())
+	choose(s.Spec.Exposure.Ingress != nil, func() client.Object { return s.Ingress() }, &networkingv1.Ingress{})
+	choose(s.Spec.Exposure.Gateway != nil, func() client.Object { return s.TLSRoute() }, tlsRoute())
+	return wanted, unwanted
+}
+
+func (r *Reconciler) judge(s *scope, report *loop.Report, set *appsv1.StatefulSet) {
+	wanted := *s.server.Spec.Replicas
+	switch {
+	case set.Status.ObservedGeneration == set.Generation && set.Status.AvailableReplicas == wanted && set.Status.UpdatedReplicas == wanted:
+		if wanted == 0 {
+			report.True(mdmv1alpha1.MDMServerStopped, "spec.replicas is 0")
+		}
+	case r.since(s, mdmv1alpha1.MDMServerDeployed) > patience:
+		report.False(mdmv1alpha1.MDMServerUnavailable, "%d of %d pods are available; see the events and logs of the pods with the labels %s",
+			set.Status.AvailableReplicas, wanted, s.server.Status.Selector)
+	default:
+		report.False(mdmv1alpha1.MDMServerRollingOut, "waiting for %d pods to be available", wanted)
+		report.Again(patience)
+	}
+}
+
+// since is for how long a condition has been False.
+func (r *Reconciler) since(s *scope, condition string) time.Duration {
+	c := meta.FindStatusCondition(s.server.Status.Conditions, condition)
+	if c == nil || c.Status != metav1.ConditionFalse {
+		return 0
+	}
+	return r.Clock.Since(c.LastTransitionTime.Time)
+}
+
+func tlsRoute() *gatewayv1.TLSRoute { return &gatewayv1.TLSRoute{} }
+
+// gatewayInstalled says whether the API server knows TLSRoutes.
+func gatewayInstalled(mapper meta.RESTMapper) (bool, error) {
+	_, err := mapper.RESTMapping(gatewayv1.SchemeGroupVersion.WithKind("TLSRoute").GroupKind(), gatewayv1.SchemeGroupVersion.Version)
+	if meta.IsNoMatchError(err) {
+		return false, nil
+	}
+	return err == nil, err
+}

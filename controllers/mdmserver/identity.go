@@ -1,0 +1,240 @@
+package mdmserver
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
+	"github.com/kubemdm/kubemdm/controllers/internal/certs"
+	"github.com/kubemdm/kubemdm/controllers/internal/loop"
+	"github.com/kubemdm/kubemdm/controllers/internal/owned"
+	"github.com/kubemdm/kubemdm/internal/serverconfig"
+)
+
+const (
+	// annotationRotatedFor on the identity Secret repeats the value of AnnotationRotateIdentityCA that the newest generation was made for.
+	annotationRotatedFor = "mdm.kubemdm.io/rotated-for"
+	// annotationRetired, with a generation behind it, says since when that generation has not issued any more.
+	annotationRetired = "mdm.kubemdm.io/retired-"
+	// certificateName, with a generation behind it, names a generation in the status.
+	certificateName = "IdentityCA-"
+)
+
+// identity keeps the generations of the device-identity CA in one Secret, which the server reloads: a rotation restarts nothing.
+// cert-manager issues a generation once; what it does to that Certificate later changes nothing here.
+func (r *Reconciler) identity(ctx context.Context, s *scope, report *loop.Report) error {
+	secret, err := owned.GetSecret(ctx, r.Client, s.server.Namespace, s.server.IdentityName())
+	if err != nil {
+		return err
+	}
+	known, err := readGenerations(secret)
+	if err != nil {
+		return lost("the Secret %s cannot be used (%v)", s.server.IdentityName(), err)
+	}
+	if known, err = r.recover(ctx, s, known); err != nil {
+		return err
+	}
+	plan := r.rotation(s, secret).plan(known)
+	pending, err := r.issue(ctx, s, plan)
+	if err != nil {
+		return err
+	}
+	if pending != "" {
+		plan = plan[:len(plan)-1] // the new one is the last
+		if len(plan) == 0 {
+			return issuing(pending)
+		}
+	}
+	if err := r.storeGenerations(ctx, s, secret, plan, pending == ""); err != nil {
+		return err
+	}
+	r.reportGenerations(s, report, plan, pending)
+	return r.retire(ctx, s, known, plan)
+}
+
+func (r *Reconciler) rotation(s *scope, secret *corev1.Secret) rotation {
+	identity := s.server.Spec.Apple.Identity
+	request := s.server.Annotations[mdmv1alpha1.AnnotationRotateIdentityCA]
+	rot := rotation{
+		now: r.Clock.Now(), validity: identity.Validity.Duration, renewBefore: identity.RenewBefore.Duration,
+		requested: request != "" && secret != nil && secret.Annotations[annotationRotatedFor] != request,
+		trusted:   map[string]bool{},
+	}
+	if server, err := r.Links.Server(client.ObjectKeyFromObject(s.server)); err == nil {
+		for _, ca := range server.Info().IdentityCAs {
+			rot.trusted[ca.Fingerprint] = true
+		}
+	}
+	return rot
+}
+
+// readGenerations reads the identity Secret; none at all is no error.
+func readGenerations(secret *corev1.Secret) ([]generation, error) {
+	if secret == nil {
+		return nil, nil
+	}
+	var roles map[int]mdmv1alpha1.CARole
+	if err := json.Unmarshal(secret.Data[serverconfig.RolesFile], &roles); err != nil {
+		return nil, fmt.Errorf("%s: %w", serverconfig.RolesFile, err)
+	}
+	var all []generation
+	active := 0
+	for _, n := range slices.Sorted(maps.Keys(roles)) {
+		g, err := readGeneration(n, secret.Data[fmt.Sprintf("%d.crt", n)], secret.Data[fmt.Sprintf("%d.key", n)])
+		if err != nil {
+			return nil, fmt.Errorf("generation %d: %w", n, err)
+		}
+		g.role = roles[n]
+		g.retired, _ = time.Parse(time.RFC3339, secret.Annotations[annotationRetired+strconv.Itoa(n)])
+		if g.role == mdmv1alpha1.CARoleActive {
+			active++
+		}
+		all = append(all, g)
+	}
+	if active != 1 {
+		return nil, fmt.Errorf("%s names %d active generations instead of one", serverconfig.RolesFile, active)
+	}
+	return all, nil
+}
+
+func readGeneration(n int, cert, key []byte) (generation, error) {
+	pair, err := certs.ReadPair(cert, key)
+	if err != nil {
+		return generation{}, err
+	}
+	return generation{number: n, cert: cert, key: key, leaf: pair.Leaf}, nil
+}
+
+// recover takes generations that the status knows and the identity Secret lacks from the Secrets that cert-manager filled. A generation
+// that is nowhere, or has another certificate now, is lost.
+func (r *Reconciler) recover(ctx context.Context, s *scope, known []generation) ([]generation, error) {
+	for _, c := range s.server.Status.Certificates {
+		number, isCA := strings.CutPrefix(c.Name, certificateName)
+		n, err := strconv.Atoi(number)
+		if !isCA || err != nil || slices.ContainsFunc(known, func(g generation) bool { return g.number == n }) {
+			continue
+		}
+		name := s.server.GenerationName(n)
+		secret, err := owned.GetSecret(ctx, r.Client, s.server.Namespace, name)
+		if err != nil {
+			return nil, err
+		}
+		g := generation{}
+		if issued(secret) {
+			g, err = readGeneration(n, secret.Data[serverconfig.CertFile], secret.Data[serverconfig.KeyFile])
+		}
+		if err != nil || g.leaf == nil || certs.Fingerprint(g.leaf) != c.Fingerprint {
+			return nil, lost("generation %d of the device-identity CA is neither in the Secret %s nor in %s", n, s.server.IdentityName(), name)
+		}
+		g.role = c.Role
+		if g.role == mdmv1alpha1.CARoleRetired {
+			g.retired = r.Clock.Now() // trusted for longer than need be, which harms nothing
+		}
+		known = append(known, g)
+	}
+	slices.SortFunc(known, func(a, b generation) int { return a.number - b.number })
+	return known, nil
+}
+
+// issue asks cert-manager for the generation that is new and fills it in. pending names its Certificate while that is on its way.
+func (r *Reconciler) issue(ctx context.Context, s *scope, plan []generation) (pending string, err error) {
+	g := &plan[len(plan)-1]
+	if g.leaf != nil {
+		return "", nil
+	}
+	certificate := s.server.IdentityCA(g.number)
+	if err := owned.Apply(ctx, r.Client, s.server.MDMServer, certificate); err != nil {
+		return "", err
+	}
+	secret, err := owned.GetSecret(ctx, r.Client, s.server.Namespace, certificate.Name)
+	if err != nil {
+		return "", err
+	}
+	if !issued(secret) {
+		return certificate.Name, nil
+	}
+	role := g.role
+	*g, err = readGeneration(g.number, secret.Data[serverconfig.CertFile], secret.Data[serverconfig.KeyFile])
+	g.role = role
+	return "", err
+}
+
+// storeGenerations writes the Secret that the server mounts.
+func (r *Reconciler) storeGenerations(ctx context.Context, s *scope, old *corev1.Secret, plan []generation, complete bool) error {
+	secret := s.server.Secret(s.server.IdentityName())
+	secret.Annotations = map[string]string{}
+	if old != nil {
+		secret = old.DeepCopy()
+		secret.Data = map[string][]byte{}
+		maps.DeleteFunc(secret.Annotations, func(key, _ string) bool { return strings.HasPrefix(key, annotationRetired) })
+	}
+	roles := map[int]mdmv1alpha1.CARole{}
+	for _, g := range plan {
+		roles[g.number] = g.role
+		secret.Data[fmt.Sprintf("%d.crt", g.number)], secret.Data[fmt.Sprintf("%d.key", g.number)] = g.cert, g.key
+		if !g.retired.IsZero() {
+			metaAnnotation(secret, annotationRetired+strconv.Itoa(g.number), g.retired.UTC().Format(time.RFC3339))
+		}
+	}
+	if request := s.server.Annotations[mdmv1alpha1.AnnotationRotateIdentityCA]; request != "" && complete {
+		metaAnnotation(secret, annotationRotatedFor, request)
+	}
+	var err error
+	if secret.Data[serverconfig.RolesFile], err = json.Marshal(roles); err != nil {
+		return err
+	}
+	if old == nil {
+		return r.Client.Create(ctx, secret)
+	}
+	if equality.Semantic.DeepEqual(old, secret) {
+		return nil
+	}
+	return r.Client.Update(ctx, secret)
+}
+
+func metaAnnotation(secret *corev1.Secret, key, value string) {
+	if secret.Annotations == nil {
+		secret.Annotations = map[string]string{}
+	}
+	secret.Annotations[key] = value
+}
+
+func (r *Reconciler) reportGenerations(s *scope, report *loop.Report, plan []generation, pending string) {
+	s.forget(certificateName)
+	rotating := pending
+	for _, g := range plan {
+		s.note(certificateName+strconv.Itoa(g.number), g.role, g.leaf)
+		if g.role == mdmv1alpha1.CARoleNext {
+			rotating = s.server.GenerationName(g.number)
+		}
+	}
+	if rotating != "" {
+		report.True(mdmv1alpha1.MDMServerRotating, "%s becomes the next generation of the device-identity CA", rotating)
+	}
+}
+
+// retire ends the Certificates of generations that are gone, so that cert-manager never renews them. Their Secrets stay.
+func (r *Reconciler) retire(ctx context.Context, s *scope, known, plan []generation) error {
+	for _, g := range known {
+		kept := slices.ContainsFunc(plan, func(p generation) bool { return p.number == g.number && bytes.Equal(p.cert, g.cert) })
+		if kept {
+			continue
+		}
+		if err := owned.Remove(ctx, r.Client, s.server.MDMServer, s.server.IdentityCA(g.number)); err != nil && !apierrors.IsNotFound(err) {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,82 @@
+package mdmserver
+
+import (
+	"context"
+	"crypto/x509"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
+	"github.com/kubemdm/kubemdm/controllers/internal/certs"
+	"github.com/kubemdm/kubemdm/controllers/internal/loop"
+	"github.com/kubemdm/kubemdm/controllers/internal/owned"
+	"github.com/kubemdm/kubemdm/internal/serverconfig"
+)
+
+// push hands the push certificate to the server: a copy of the pair that the APNSCertificate's controller found good. The server mounts
+// only the copy, so a pair that is broken or has another topic never reaches it, and the last good one stays in use.
+func (r *Reconciler) push(ctx context.Context, s *scope, report *loop.Report) error {
+	ref := s.server.Spec.Apple.APNSCertificateRef
+	certificate := &mdmv1alpha1.APNSCertificate{}
+	if ref != nil {
+		err := r.Client.Get(ctx, client.ObjectKey{Namespace: s.server.Namespace, Name: ref.Name}, certificate)
+		if client.IgnoreNotFound(err) != nil {
+			return err
+		}
+	}
+	if certificate.Name == "" {
+		report.False(mdmv1alpha1.MDMServerNoAPNSCertificate, "name an APNSCertificate in spec.apple.apnsCertificateRef: without one no Apple device can enrol")
+		return nil
+	}
+	pair, leaf, err := r.goodPair(ctx, certificate)
+	if err != nil {
+		return err
+	}
+	if pair == nil {
+		report.False(mdmv1alpha1.MDMServerAPNSCertificateNotReady, "see the conditions of the APNSCertificate %s", certificate.Name)
+		return nil
+	}
+	secret := s.server.Secret(s.server.PushName())
+	for _, file := range []string{serverconfig.CertFile, serverconfig.KeyFile} {
+		secret.Data[file] = pair.Data[file]
+	}
+	if err := owned.Apply(ctx, r.Client, s.server.MDMServer, secret); err != nil {
+		return err
+	}
+	s.note("Push", "", leaf)
+	s.judgePush(report, certs.Fingerprint(leaf))
+	return nil
+}
+
+// goodPair returns the Secret of an APNSCertificate if it holds exactly what its controller found good, or nil.
+func (r *Reconciler) goodPair(ctx context.Context, c *mdmv1alpha1.APNSCertificate) (*corev1.Secret, *x509.Certificate, error) {
+	conditions := c.Status.Conditions
+	if !meta.IsStatusConditionTrue(conditions, mdmv1alpha1.APNSCertificateValid) ||
+		!meta.IsStatusConditionTrue(conditions, mdmv1alpha1.APNSCertificateTopicUnchanged) {
+		return nil, nil, nil
+	}
+	secret, err := owned.GetSecret(ctx, r.Client, c.Namespace, c.Spec.SecretRef.Name)
+	if secret == nil || err != nil {
+		return nil, nil, err
+	}
+	pair, err := certs.ReadPair(secret.Data[serverconfig.CertFile], secret.Data[serverconfig.KeyFile])
+	if err != nil || certs.Fingerprint(pair.Leaf) != c.Status.Fingerprint {
+		return nil, nil, nil //nolint:nilerr // another content, which is for the APNSCertificate's controller to judge
+	}
+	return secret, pair.Leaf, nil
+}
+
+func (s *scope) judgePush(report *loop.Report, fingerprint string) {
+	switch {
+	case s.info == nil:
+		report.Unknown(mdmv1alpha1.ReasonServerUnreachable, "the server cannot be asked which push certificate it holds")
+	case s.info.Push.Paused:
+		report.False(mdmv1alpha1.MDMServerPushPaused, "Apple refuses pushes (%s): %s", s.info.Push.Reason, s.info.Push.Message)
+	case s.info.Push.Certificate.Fingerprint != fingerprint:
+		report.False(mdmv1alpha1.MDMServerRollingOut, "the server has not loaded the push certificate yet")
+	default:
+		report.True(mdmv1alpha1.ReasonReady, "the server holds the push certificate for the topic %s", s.info.Push.Topic)
+	}
+}

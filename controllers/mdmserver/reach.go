@@ -1,0 +1,47 @@
+package mdmserver
+
+import (
+	"context"
+
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
+	"github.com/kubemdm/kubemdm/controllers/internal/link"
+	"github.com/kubemdm/kubemdm/controllers/internal/loop"
+	"github.com/kubemdm/kubemdm/internal/adminapi"
+	"github.com/kubemdm/kubemdm/internal/serverconfig"
+)
+
+// reach keeps the connection to the internal API and reads the server's state through it.
+func (r *Reconciler) reach(ctx context.Context, s *scope, report *loop.Report) error {
+	key := client.ObjectKeyFromObject(s.server)
+	r.Links.Connect(key, link.Endpoint{
+		URL:  s.server.AdminURL(),
+		Cert: s.client.Data[serverconfig.CertFile], Key: s.client.Data[serverconfig.KeyFile], CA: s.client.Data[serverconfig.CAFile],
+	})
+	server, err := r.Links.Server(key)
+	if *s.server.Spec.Replicas == 0 {
+		report.False(mdmv1alpha1.MDMServerStopped, "spec.replicas is 0; raise it to serve devices")
+		return nil
+	}
+	if err != nil {
+		report.False(mdmv1alpha1.ReasonServerUnreachable, "the internal API does not answer: %v", err)
+		return nil
+	}
+	info, err := server.Refresh(ctx)
+	if err != nil {
+		report.False(mdmv1alpha1.ReasonServerUnreachable, "the internal API does not answer: %v", err)
+		return nil
+	}
+	s.info = &info
+	s.publish(info)
+	report.True(mdmv1alpha1.MDMServerConnected, "the internal API answers")
+	return nil
+}
+
+func (s *scope) publish(info adminapi.Info) {
+	status := &s.server.Status
+	status.Version, status.StoreEpoch, status.PushTopic = info.Version, info.StoreEpoch, info.Push.Topic
+	status.Enrolled, status.Behind, status.Responding = ptr.To(int32(info.Enrolled)), ptr.To(int32(info.Behind)), ptr.To(int32(info.Responding))
+}

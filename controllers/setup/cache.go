@@ -1,0 +1,95 @@
+package setup
+
+import (
+	"context"
+	"fmt"
+
+	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
+	appsv1 "k8s.io/api/apps/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
+	"github.com/kubemdm/kubemdm/controllers/internal/link"
+	"github.com/kubemdm/kubemdm/controllers/internal/owned"
+)
+
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// cacheOptions keep only what is ours of the kinds that others have many objects of.
+func cacheOptions(namespaces []string) cache.Options {
+	ours := cache.ByObject{Label: labels.SelectorFromSet(labels.Set{owned.LabelManagedBy: owned.ManagedBy})}
+	opts := cache.Options{
+		DefaultTransform: cache.TransformStripManagedFields(),
+		ByObject: map[client.Object]cache.ByObject{
+			&appsv1.StatefulSet{}: ours, &corev1.Service{}: ours, &corev1.ConfigMap{}: ours,
+			&networkingv1.NetworkPolicy{}: ours, &networkingv1.Ingress{}: ours, &policyv1.PodDisruptionBudget{}: ours,
+			&cmapi.Certificate{}: ours, &cmapi.Issuer{}: ours, &gatewayv1.TLSRoute{}: ours,
+		},
+	}
+	if len(namespaces) > 0 {
+		opts.DefaultNamespaces = map[string]cache.Config{}
+		for _, ns := range namespaces {
+			opts.DefaultNamespaces[ns] = cache.Config{}
+		}
+	}
+	return opts
+}
+
+// clientOptions read Secrets, ConfigMaps and volume claims live: caching them takes the right to list them all, and the memory.
+func clientOptions() client.Options {
+	return client.Options{Cache: &client.CacheOptions{
+		DisableFor: []client.Object{&corev1.Secret{}, &corev1.ConfigMap{}, &corev1.PersistentVolumeClaim{}},
+	}}
+}
+
+// indexFields makes the indexes by which controllers find objects.
+func indexFields(ctx context.Context, indexer client.FieldIndexer) error {
+	for _, index := range []struct {
+		obj    client.Object
+		field  string
+		values client.IndexerFunc
+	}{
+		{&mdmv1alpha1.EnrollmentToken{}, link.FieldServer, func(o client.Object) []string {
+			return []string{o.(*mdmv1alpha1.EnrollmentToken).Spec.ServerRef.Name}
+		}},
+		{&mdmv1alpha1.Device{}, link.FieldServer, func(o client.Object) []string {
+			return []string{o.(*mdmv1alpha1.Device).Spec.ServerRef.Name}
+		}},
+		{&mdmv1alpha1.Profile{}, link.FieldServer, func(o client.Object) []string {
+			return []string{o.(*mdmv1alpha1.Profile).Spec.ServerRef.Name}
+		}},
+		{&mdmv1alpha1.DeviceCommand{}, link.FieldServer, func(o client.Object) []string {
+			return []string{o.(*mdmv1alpha1.DeviceCommand).Spec.ServerRef.Name}
+		}},
+		{&mdmv1alpha1.MDMServer{}, owned.FieldAPNSCertificate, func(o client.Object) []string {
+			if ref := o.(*mdmv1alpha1.MDMServer).Spec.Apple.APNSCertificateRef; ref != nil {
+				return []string{ref.Name}
+			}
+			return nil
+		}},
+	} {
+		if err := indexer.IndexField(ctx, index.obj, index.field, index.values); err != nil {
+			return fmt.Errorf("indexing %T by %s: %w", index.obj, index.field, err)
+		}
+	}
+	return nil
+}
+
+// leaseEpoch is the time, in microseconds since 1970, at which this manager became the leader.
+func leaseEpoch(ctx context.Context, reader client.Reader, key client.ObjectKey) (int64, error) {
+	lease := &coordinationv1.Lease{}
+	if err := reader.Get(ctx, key, lease); err != nil {
+		return 0, err
+	}
+	if lease.Spec.AcquireTime == nil {
+		return 0, fmt.Errorf("the Lease %s has no acquireTime", key)
+	}
+	return lease.Spec.AcquireTime.UnixMicro(), nil
+}

@@ -1,0 +1,153 @@
+package setup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/runtime"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	"sigs.k8s.io/controller-runtime/pkg/webhook"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
+	"github.com/kubemdm/kubemdm/controllers/apnscertificate"
+	"github.com/kubemdm/kubemdm/controllers/enrollmenttoken"
+	"github.com/kubemdm/kubemdm/controllers/internal/link"
+	"github.com/kubemdm/kubemdm/controllers/internal/loop"
+	"github.com/kubemdm/kubemdm/controllers/mdmserver"
+	"github.com/kubemdm/kubemdm/webhooks"
+)
+
+// leaseName is the Lease by which managers elect their leader. The time at which it was acquired is the lease epoch that servers see.
+const leaseName = "kubemdm-manager"
+
+// Options configure a manager.
+type Options struct {
+	// Namespace is where the manager runs and keeps its Lease.
+	Namespace string
+	// Namespaces that are managed; empty: all.
+	Namespaces []string
+	// ServerImage is the image of servers whose MDMServer names none.
+	ServerImage string
+	// Webhooks serves admission webhooks with the certificate in WebhookCertDir. Everything is validated without them too.
+	Webhooks       bool
+	WebhookCertDir string
+	// MetricsAddress and HealthAddress are listen addresses; "0" turns one off.
+	MetricsAddress, HealthAddress string
+	// Dial replaces the way to the servers, for a manager outside of the cluster.
+	Dial link.DialFunc
+	// Metrics takes the collectors; nil: controller-runtime's registry.
+	Metrics prometheus.Registerer
+	// Adjust changes the manager's options last, for tests that run several in one process.
+	Adjust func(*ctrl.Options)
+}
+
+// Deps is what controllers are made of.
+type Deps struct {
+	Manager ctrl.Manager
+	Engine  loop.Engine
+	Links   *link.Registry
+	Options Options
+}
+
+// Controller is one kind's controller.
+type Controller interface {
+	SetupWithManager(ctrl.Manager) error
+}
+
+// Controllers is the list of all controllers.
+func Controllers(d Deps) []Controller {
+	return []Controller{
+		&mdmserver.Reconciler{Engine: d.Engine, Links: d.Links, Image: d.Options.ServerImage, Namespace: d.Options.Namespace},
+		&apnscertificate.Reconciler{Engine: d.Engine, Links: d.Links},
+		&enrollmenttoken.Reconciler{Engine: d.Engine, Links: d.Links},
+	}
+}
+
+// Scheme knows every kind that controllers read or write.
+func Scheme() *runtime.Scheme {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, mdmv1alpha1.AddToScheme, cmapi.AddToScheme, gatewayv1.Install} {
+		utilruntime.Must(add(scheme))
+	}
+	return scheme
+}
+
+// New returns a manager with all controllers, ready to start.
+func New(ctx context.Context, cfg *rest.Config, opts Options) (ctrl.Manager, error) {
+	mgr, err := newManager(cfg, opts)
+	if err != nil {
+		return nil, fmt.Errorf("making the manager: %w", err)
+	}
+	if err := indexFields(ctx, mgr.GetFieldIndexer()); err != nil {
+		return nil, err
+	}
+	lease := client.ObjectKey{Namespace: opts.Namespace, Name: leaseName}
+	links := link.NewRegistry(link.Options{
+		Epoch: func(ctx context.Context) (int64, error) { return leaseEpoch(ctx, mgr.GetAPIReader(), lease) },
+		Dial:  opts.Dial,
+		Log:   mgr.GetLogger().WithName("link"),
+	})
+	if err := mgr.Add(links); err != nil {
+		return nil, err
+	}
+	engine := loop.Engine{Client: mgr.GetClient(), Events: mgr.GetEventRecorder("kubemdm"), Clock: clock.RealClock{}}
+	for _, c := range Controllers(Deps{Manager: mgr, Engine: engine, Links: links, Options: opts}) {
+		if err := c.SetupWithManager(mgr); err != nil {
+			return nil, fmt.Errorf("setting up %T: %w", c, err)
+		}
+	}
+	if opts.Webhooks {
+		if err := webhooks.SetupAll(mgr); err != nil {
+			return nil, fmt.Errorf("setting up the webhooks: %w", err)
+		}
+	}
+	return mgr, observe(mgr, opts)
+}
+
+func newManager(cfg *rest.Config, opts Options) (ctrl.Manager, error) {
+	cfg = rest.CopyConfig(cfg)
+	if cfg.QPS == 0 {
+		// The API server's own priority and fairness limits a manager well enough; the client's default would take minutes for a large fleet.
+		cfg.QPS, cfg.Burst = 100, 200
+	}
+	o := ctrl.Options{
+		Scheme:                        Scheme(),
+		Cache:                         cacheOptions(opts.Namespaces),
+		Client:                        clientOptions(),
+		LeaderElection:                true,
+		LeaderElectionID:              leaseName,
+		LeaderElectionNamespace:       opts.Namespace,
+		LeaderElectionReleaseOnCancel: true,
+		Metrics:                       metricsserver.Options{BindAddress: opts.MetricsAddress},
+		HealthProbeBindAddress:        opts.HealthAddress,
+		WebhookServer:                 webhook.NewServer(webhook.Options{CertDir: opts.WebhookCertDir}),
+	}
+	o.Controller.MaxConcurrentReconciles = 4
+	if opts.Adjust != nil {
+		opts.Adjust(&o)
+	}
+	return ctrl.NewManager(cfg, o)
+}
+
+func observe(mgr ctrl.Manager, opts Options) error {
+	collector := &loop.Collector{Reader: mgr.GetClient(), Scheme: mgr.GetScheme(), Lists: []client.ObjectList{
+		&mdmv1alpha1.MDMServerList{}, &mdmv1alpha1.APNSCertificateList{}, &mdmv1alpha1.EnrollmentTokenList{},
+		&mdmv1alpha1.DeviceList{}, &mdmv1alpha1.ProfileList{}, &mdmv1alpha1.DeviceCommandList{},
+	}}
+	ready := healthz.Ping
+	if opts.Webhooks {
+		ready = mgr.GetWebhookServer().StartedChecker()
+	}
+	return errors.Join(opts.Metrics.Register(collector), mgr.AddHealthzCheck("ping", healthz.Ping), mgr.AddReadyzCheck("ready", ready))
+}
