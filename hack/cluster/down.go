@@ -27,6 +27,7 @@ func (c *cluster) down(ctx context.Context) error {
 		removeTables,
 		removeCgroups,
 		c.removeFiles,
+		c.removeFolder,
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
@@ -82,15 +83,20 @@ func (c *cluster) removeFiles(context.Context) error {
 	for _, file := range own {
 		err = errors.Join(err, os.Remove(file))
 	}
-	if err != nil || !c.claimed() {
-		return err
+	return err
+}
+
+// removeFolder removes the state folder, unless it is not this program's or removing it would reach through a mount.
+func (c *cluster) removeFolder(context.Context) error {
+	if !c.claimed() {
+		return nil
 	}
 	mounts, err := c.ownMounts()
 	if err != nil {
 		return err
 	}
 	if len(mounts) > 0 {
-		return fmt.Errorf("not removing %s: %s is still mounted there", c.dir, mounts[0])
+		return fmt.Errorf("not removing %s: %s is mounted there", c.dir, mounts[0])
 	}
 	return os.RemoveAll(c.dir)
 }

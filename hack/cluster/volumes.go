@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -64,10 +63,8 @@ func (c *cluster) ensureVolumes(ctx context.Context, count int) error {
 			return err
 		}
 	}
-	for _, name := range create {
-		if err := c.createVolume(ctx, name); err != nil {
-			return err
-		}
+	if err := c.createVolumes(ctx, create); err != nil {
+		return err
 	}
 	return poll(ctx, 30*time.Second, "volumes to become available", func() (bool, error) {
 		volumes, err := c.volumes(ctx)
@@ -84,32 +81,39 @@ func (c *cluster) recycle(ctx context.Context, v volume) error {
 	return err
 }
 
-func (c *cluster) createVolume(ctx context.Context, name string) error {
-	path := c.path("volumes", name)
-	if err := c.emptyVolumeFolder(path); err != nil {
-		return fmt.Errorf("making volume %s: %w", name, err)
+func (c *cluster) createVolumes(ctx context.Context, names []string) error {
+	var manifests strings.Builder
+	for _, name := range names {
+		path := c.path("volumes", name)
+		if err := c.emptyVolumeFolder(path); err != nil {
+			return fmt.Errorf("making volume %s: %w", name, err)
+		}
+		fmt.Fprintf(&manifests, volumeManifest, name, storageClass, volumeCapacity, path, nodeName)
 	}
-	type object = map[string]any
-	manifest, err := json.Marshal(object{
-		"apiVersion": "v1",
-		"kind":       "PersistentVolume",
-		"metadata":   object{"name": name},
-		"spec": object{
-			"storageClassName":              storageClass,
-			"capacity":                      object{"storage": volumeCapacity},
-			"accessModes":                   []string{"ReadWriteOnce"},
-			"persistentVolumeReclaimPolicy": "Retain",
-			"local":                         object{"path": path},
-			"nodeAffinity": object{"required": object{"nodeSelectorTerms": []object{{
-				"matchExpressions": []object{{"key": "kubernetes.io/hostname", "operator": "In", "values": []string{nodeName}}},
-			}}}},
-		},
-	})
-	if err != nil {
-		return err
+	if len(names) == 0 {
+		return nil
 	}
-	return c.apply(ctx, string(manifest))
+	return c.apply(ctx, manifests.String())
 }
+
+// volumeManifest takes the name, storage class, capacity, folder and node.
+const volumeManifest = `
+---
+apiVersion: v1
+kind: PersistentVolume
+metadata: {name: %s}
+spec:
+  storageClassName: %s
+  capacity: {storage: %s}
+  accessModes: [ReadWriteOnce]
+  persistentVolumeReclaimPolicy: Retain
+  local: {path: %q}
+  nodeAffinity:
+    required:
+      nodeSelectorTerms:
+      - matchExpressions:
+        - {key: kubernetes.io/hostname, operator: In, values: [%s]}
+`
 
 // emptyVolumeFolder makes the folder anew, so that neither data nor owner of its last user remain.
 func (c *cluster) emptyVolumeFolder(path string) error {
