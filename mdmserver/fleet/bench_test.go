@@ -1,0 +1,82 @@
+package fleet_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/kubemdm/kubemdm/internal/adminapi"
+	"github.com/kubemdm/kubemdm/mdmserver/fleet"
+)
+
+// BenchmarkIdleConnect is what nearly all requests of a quiet fleet are: a device with twenty installed profiles that has nothing to do.
+func BenchmarkIdleConnect(b *testing.B) {
+	w := newWorld(b)
+	m := w.enroll("A")
+	var assigned keys
+	for i := range 20 {
+		key := adminapi.Key(fmt.Sprintf("ns/p%02d", i))
+		w.put(key, "v1")
+		assigned = append(assigned, key)
+	}
+	w.assign(assigned, m)
+	m.settle()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if command, err := w.Connect(w.ctx, m.id, m.ch, fleet.Report{Status: fleet.StatusIdle}); err != nil || command != nil {
+				b.Fatalf("%s, %v", command, err)
+			}
+		}
+	})
+}
+
+// BenchmarkCommandRoundTrip is an action from the PUT to the stored answer: three durable transactions.
+func BenchmarkCommandRoundTrip(b *testing.B) {
+	w := newWorld(b)
+	m := w.enroll("A")
+	for i := 0; b.Loop(); i++ {
+		w.act(adminapi.Key(fmt.Sprintf("ns/%d", i)), info, m)
+		m.answer(m.idle(), fleet.StatusAcknowledged)
+	}
+}
+
+// BenchmarkEditOfAProfile is an edit of a profile that 10,000 devices have, and BenchmarkArtifactCounts the counters that it is followed by.
+func BenchmarkEditOfAProfile(b *testing.B) {
+	w := bigFleet(b)
+	for i := 0; b.Loop(); i++ {
+		w.put("ns/p", fmt.Sprint("edit ", i))
+	}
+}
+
+func BenchmarkArtifactCounts(b *testing.B) {
+	w := bigFleet(b)
+	for b.Loop() {
+		if a := w.artifact("ns/p"); a.Targeted != bigFleetSize {
+			b.Fatalf("%+v", a)
+		}
+	}
+}
+
+const bigFleetSize = 10_000
+
+func bigFleet(b *testing.B) *world {
+	b.Helper()
+	w := newWorld(b)
+	w.put("ns/p", "v1")
+	err := w.store.Update(w.ctx, func(tx fleet.Tx) error {
+		for i := range bigFleetSize {
+			id := fmt.Sprintf("D%05d", i)
+			if err := tx.PutDevice(fleet.DeviceRow{ID: id, State: adminapi.DeviceEnrolled, EnrollmentID: id, Intent: adminapi.IntentManage}); err != nil {
+				return err
+			}
+			if err := tx.PutChannel(fleet.ChannelRow{Channel: deviceChannel(id), Scope: adminapi.ScopeSystem, Enabled: true}); err != nil {
+				return err
+			}
+			if err := tx.PutAssignment(id, "ns/p"); err != nil {
+				return err
+			}
+		}
+		return tx.SeedArtifact("ns/p", w.clock.Now())
+	})
+	w.must(err)
+	return w
+}

@@ -1,0 +1,42 @@
+package fleet_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/kubemdm/kubemdm/internal/adminapi"
+	"github.com/kubemdm/kubemdm/mdmserver/fleet"
+)
+
+func TestSecretsAreNowhereInTheFiles(t *testing.T) {
+	w := newWorld(t)
+	m := w.enroll("A")
+	w.must(w.TokenUpdate(w.ctx, m.id, m.ch, fleet.PushInfo{Token: []byte("t"), Magic: "SECRET-magic", Topic: topic}, []byte("SECRET-unlock"), false))
+	w.must(w.SetBootstrapToken(w.ctx, m.id, m.ch, []byte("SECRET-bootstrap")))
+	w.putArtifact(adminapi.Artifact{Key: "ns/p", Scope: adminapi.ScopeSystem, Identifier: "p", Digest: "v1", Template: []byte("SECRET-template")})
+	w.assign(keys{"ns/p"}, m)
+	w.act("ns/raw", adminapi.AppleCommand{RequestType: adminapi.AppleRaw, Raw: []byte("SECRET-raw"), GeneratePIN: true}, m)
+	d := m.idle()
+	m.send(fleet.Report{Status: fleet.StatusAcknowledged, CommandUUID: d.CommandUUID, Body: []byte("SECRET-result")})
+	challenge, err := w.IssueChallenge(w.ctx, tokenHash, params)
+	w.must(err)
+	r, err := w.ActionResult(w.ctx, "ns/raw", "A")
+	w.must(err)
+	if string(r.Body) != "SECRET-result" || string(d.Action.Command.Raw) != "SECRET-raw" || r.PIN == "" {
+		t.Errorf("what was sealed does not open: %+v", r)
+	}
+
+	files, err := filepath.Glob(w.path + "*")
+	w.must(err)
+	for _, name := range files {
+		content, err := os.ReadFile(name)
+		w.must(err)
+		for _, secret := range []string{"SECRET-", "U0VDUkVU", challenge.Secret} { // U0VD...: base64 of SECRET
+			if bytes.Contains(content, []byte(secret)) {
+				t.Errorf("%s holds %q in clear", filepath.Base(name), secret)
+			}
+		}
+	}
+}
