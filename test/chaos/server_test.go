@@ -1,0 +1,150 @@
+package chaos
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/kubemdm/kubemdm/internal/adminapi"
+	"github.com/kubemdm/kubemdm/test/devicesim"
+	"github.com/kubemdm/kubemdm/test/serverfiles"
+)
+
+const (
+	macs    = 50
+	actions = 10
+	kills   = 4
+)
+
+// The server is killed in the middle of 500 command round trips, several times. Afterwards every command has exactly one final result, which is
+// its device's own; none was lost, and none is run again.
+func TestEveryCommandHasOneResultThoughTheServerIsKilled(t *testing.T) {
+	p := newProcess(t)
+	answered := &atomic.Int64{}
+	fleet := enroll(t, p, answered)
+	devices, err := adminapi.All(t.Context(), p.admin.Devices)
+	if err != nil || len(devices) != macs {
+		t.Fatalf("%d devices, %v", len(devices), err)
+	}
+	order(t, p, devices)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	ran := make(chan error, 1)
+	go func() { ran <- fleet.Run(ctx) }()
+	for i := range kills {
+		part := int64((i + 1) * macs * actions / (kills + 1))
+		eventually(t, "commands to be answered", func(context.Context) bool { return answered.Load() >= part })
+		p.kill(t)
+		p.start(t)
+	}
+	eventually(t, "all actions to finish", func(ctx context.Context) bool { return finished(ctx, p) == actions })
+	cancel()
+	<-ran
+
+	serials := map[string]string{}
+	for _, d := range devices {
+		serials[d.ID] = d.SerialNumber
+	}
+	for i := range actions {
+		checkResults(t, p, actionKey(i), serials)
+	}
+	before := answered.Load()
+	if err := fleet.Idle(t.Context(), 4); err != nil {
+		t.Fatal(err)
+	}
+	if again := answered.Load() - before; again != 0 {
+		t.Errorf("%d commands were run again after their results were in", again)
+	}
+	t.Logf("%d answers for %d commands", before, macs*actions)
+}
+
+// enroll enrols the Macs with one token and counts what they answer from then on.
+func enroll(t *testing.T, p *process, answered *atomic.Int64) *devicesim.Fleet {
+	t.Helper()
+	secret := rand.Text()
+	hash := sha256.Sum256([]byte(secret))
+	if _, err := p.admin.PutToken(t.Context(), adminapi.Token{Key: "chaos/all", Hash: hex.EncodeToString(hash[:])}); err != nil {
+		t.Fatal(err)
+	}
+	client, keys := p.deviceHTTP(), devicesim.NewKeyPool(2)
+	fleet, err := devicesim.NewFleet(macs, func(i int) devicesim.Options {
+		return devicesim.Options{
+			Hardware: devicesim.Mac("CHAOS", i), Client: client, Roots: p.WebCA.Pool(), Key: keys.Key,
+			PollInterval: 100 * time.Millisecond, RetryInterval: 50 * time.Millisecond,
+			OnEvent: func(e devicesim.Event) {
+				if e.Kind == devicesim.EventCommand {
+					answered.Add(1)
+				}
+			},
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := fleet.Enroll(t.Context(), 4, "https://"+serverfiles.Host+"/enroll/"+secret); err != nil {
+		t.Fatal(err)
+	}
+	return fleet
+}
+
+func actionKey(i int) adminapi.Key { return adminapi.Key(fmt.Sprintf("chaos/action-%d", i)) }
+
+// order asks every device for every action.
+func order(t *testing.T, p *process, devices []adminapi.Device) {
+	t.Helper()
+	var targets []adminapi.ActionTarget
+	for _, d := range devices {
+		targets = append(targets, adminapi.ActionTarget{DeviceID: d.ID, EnrollmentID: d.EnrollmentID})
+	}
+	for i := range actions {
+		if _, err := p.admin.PutAction(t.Context(), adminapi.Action{Key: actionKey(i), SpecHash: "1", Targets: targets,
+			Apple: &adminapi.AppleCommand{RequestType: adminapi.AppleDeviceInformation}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// finished counts the actions that are over.
+func finished(ctx context.Context, p *process) int {
+	all, err := adminapi.All(ctx, p.admin.Actions)
+	if err != nil {
+		return 0
+	}
+	n := 0
+	for _, a := range all {
+		if !a.FinishedAt.IsZero() {
+			n++
+		}
+	}
+	return n
+}
+
+func checkResults(t *testing.T, p *process, key adminapi.Key, serials map[string]string) {
+	t.Helper()
+	results, err := adminapi.All(t.Context(), func(ctx context.Context, after string, limit int) (*adminapi.Page[adminapi.ActionResult], error) {
+		return p.admin.ActionResults(ctx, key, after, limit)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for _, r := range results {
+		seen[r.DeviceID] = true
+		whole, err := p.admin.ActionResult(t.Context(), key, r.DeviceID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.State != adminapi.TargetSucceeded || !strings.Contains(string(whole.Body), serials[r.DeviceID]) {
+			t.Errorf("%s on %s: %s, body %.80q", key, r.DeviceID, r.State, whole.Body)
+		}
+	}
+	if len(results) != macs || len(seen) != macs {
+		t.Errorf("%s has %d results of %d devices, want one of each of %d", key, len(results), len(seen), macs)
+	}
+}
