@@ -119,15 +119,17 @@ func manages(c *claim) error {
 	return pending(c)
 }
 
-// boundTo says whether the enrolment was issued by a token for this very device.
+// bound says whether the enrolment was issued by a token for one device, boundTo whether for this very one: all that the token names must fit.
+func (e *EnrollmentRow) bound() bool { return e.SerialNumber != "" || e.UDID != "" }
+
 func (e *EnrollmentRow) boundTo(deviceID string, facts DeviceFacts) bool {
-	return e.SerialNumber != "" && e.SerialNumber == facts.SerialNumber || e.UDID != "" && e.UDID == deviceID
+	return e.bound() && (e.SerialNumber == "" || e.SerialNumber == facts.SerialNumber) && (e.UDID == "" || e.UDID == deviceID)
 }
 
 // boundElsewhere: a token for one device enrols no other.
 func boundElsewhere(facts DeviceFacts) check {
 	return func(c *claim) error {
-		if c.issued != nil && (c.issued.SerialNumber != "" || c.issued.UDID != "") && !c.issued.boundTo(c.channel.DeviceID, facts) {
+		if c.issued.bound() && !c.issued.boundTo(c.channel.DeviceID, facts) {
 			return ErrWrongIdentity
 		}
 		return nil

@@ -117,19 +117,23 @@ func (f *Fleet) openChannel(tx *txn, ch Channel, push PushInfo) (opened bool, er
 	if !opened {
 		return restored, nil
 	}
-	return true, f.seedDevice(tx, ch.DeviceID)
+	return true, seedDevice(tx, ch.DeviceID)
 }
 
 // seedDevice gives the channels of a device the states of its assignments, and wakes it if there is something to do.
-func (f *Fleet) seedDevice(tx *txn, deviceID string) error {
+func seedDevice(tx *txn, deviceID string) error {
 	keys, err := tx.AssignmentsOf(deviceID)
-	if err != nil || len(keys) == 0 {
+	if err != nil {
 		return err
 	}
 	for _, k := range keys {
 		tx.touch(adminapi.KindArtifact, string(k))
 	}
 	if err := tx.SeedDevice(deviceID, tx.now); err != nil {
+		return err
+	}
+	targets, err := tx.OpenTargets(deviceID)
+	if err != nil || len(keys)+len(targets) == 0 {
 		return err
 	}
 	return tx.wakeAll(deviceID)

@@ -130,6 +130,7 @@ func TestTokenForTheDeviceReplacesItsEnrolment(t *testing.T) {
 	for name, token := range map[string]adminapi.Token{
 		"by serial number": {SerialNumber: "SN-A"},
 		"by UDID":          {UDID: "A"},
+		"by both":          {SerialNumber: "SN-A", UDID: "A"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -144,6 +145,11 @@ func TestTokenForTheDeviceReplacesItsEnrolment(t *testing.T) {
 			w.must(err)
 
 			w.wantErr(w.Authenticate(w.ctx, w.identity("bound"), deviceChannel("B"), factsOf("B"), topic), fleet.ErrWrongIdentity)
+			other := token
+			other.Key, other.Hash, other.SerialNumber, other.UDID = "ns/other", "other", "SN-A", "B"
+			_, err = w.PutToken(w.ctx, other)
+			w.must(err)
+			w.wantErr(w.Authenticate(w.ctx, w.identity("other"), deviceChannel("A"), factsOf("A"), topic), fleet.ErrWrongIdentity)
 			fresh := w.enrollWith("A", "bound")
 			if d := w.device("A"); d.State != adminapi.DeviceEnrolled || d.EnrollmentID == old.id.EnrollmentID || d.HasBootstrapToken {
 				t.Errorf("after re-enrolment: %+v", d)

@@ -12,15 +12,13 @@ import (
 // leaseLife is how long a delivered change is kept from being delivered again to the same manager.
 const leaseLife = time.Minute
 
-// loadLease reads the highest manager epoch that was seen.
-func (f *Fleet) loadLease(tx Tx) error {
+// storedLease reads the highest manager epoch that was seen, 0 if none was.
+func storedLease(tx Tx) (int64, error) {
 	text, err := tx.Meta(metaLeaseEpoch)
 	if err != nil || text == "" {
-		return err
+		return 0, err
 	}
-	epoch, err := strconv.ParseInt(text, 10, 64)
-	f.lease.Store(epoch)
-	return err
+	return strconv.ParseInt(text, 10, 64)
 }
 
 // LeaseEpoch is the highest manager epoch that was seen.
@@ -31,19 +29,20 @@ func (f *Fleet) CheckLease(ctx context.Context, epoch int64) error {
 	if epoch == f.lease.Load() {
 		return nil
 	}
-	return f.update(ctx, func(tx *txn) error {
-		if err := f.loadLease(tx); err != nil {
+	err := f.update(ctx, func(tx *txn) error {
+		highest, err := storedLease(tx)
+		if err != nil {
 			return err
 		}
-		if highest := f.lease.Load(); epoch < highest {
+		if epoch < highest {
 			return &adminapi.Error{Code: adminapi.CodeAnotherManager, Message: fmt.Sprintf("a manager with lease epoch %d is at work; this call has %d", highest, epoch)}
 		}
-		if err := tx.SetMeta(metaLeaseEpoch, strconv.FormatInt(epoch, 10)); err != nil {
-			return err
-		}
-		f.lease.Store(epoch)
-		return nil
+		return tx.SetMeta(metaLeaseEpoch, strconv.FormatInt(epoch, 10))
 	})
+	if err == nil {
+		f.lease.Store(epoch)
+	}
+	return err
 }
 
 // Changes returns the current state of at most limit dirty rows as soon as there is one, or none after wait. What it returns is leased for a

@@ -70,25 +70,31 @@ func New(store Store, encoder Encoder, opts Options) (*Fleet, error) {
 		return nil, err
 	}
 	err = f.update(context.Background(), func(tx *txn) error {
-		id, err := tx.Meta(metaStoreID)
+		id, err := f.storeID(tx)
 		if err != nil {
 			return err
 		}
-		if id == "" {
-			if id, err = f.uuid(); err != nil {
-				return err
-			}
-			if err := tx.SetMeta(metaStoreID, id); err != nil {
-				return err
-			}
-		}
 		f.epoch = id + "." + start
-		return f.loadLease(tx)
+		lease, err := storedLease(tx)
+		f.lease.Store(lease)
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("starting on the store: %w", err)
 	}
 	return f, nil
+}
+
+// storeID reads the id of the store, which its first start gives it.
+func (f *Fleet) storeID(tx *txn) (string, error) {
+	id, err := tx.Meta(metaStoreID)
+	if err != nil || id != "" {
+		return id, err
+	}
+	if id, err = f.uuid(); err != nil {
+		return "", err
+	}
+	return id, tx.SetMeta(metaStoreID, id)
 }
 
 func (o *Options) setDefaults() {

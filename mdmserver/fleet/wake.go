@@ -38,13 +38,13 @@ func (f *Fleet) Wakes(ctx context.Context, limit int) ([]Wake, error) {
 			return err
 		}
 		for _, c := range rows {
-			magic, err := f.open(c.PushMagic, sealedMagic, c.ID)
-			if err != nil {
-				return err
-			}
-			wakes = append(wakes, Wake{ChannelID: c.ID, PushInfo: PushInfo{Token: c.PushToken, Magic: string(magic), Topic: c.Topic}})
 			c.WakeAt = tx.now.Add(wakePause(c.Wakes))
 			c.Wakes++
+			if magic, err := f.open(c.PushMagic, sealedMagic, c.ID); err == nil {
+				wakes = append(wakes, Wake{ChannelID: c.ID, PushInfo: PushInfo{Token: c.PushToken, Magic: string(magic), Topic: c.Topic}})
+			} else { // without this one the others are woken still
+				f.opts.Log.Error("a device cannot be woken; it is tried again with growing pauses", "error", err)
+			}
 			if err := tx.PutChannel(c); err != nil {
 				return err
 			}
