@@ -7,6 +7,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -36,6 +37,18 @@ func (r *Registry) Find(ctx context.Context, reader client.Reader, namespace, na
 		return nil, &unreachableError{err}
 	}
 	return server, nil
+}
+
+// Await finds the server of an object for the step that sets a condition, or returns what the step returns. While a server cannot be reached, an object
+// whose spec was dealt with says what it said before: a restart of server or manager rewrites no status.
+func (r *Registry) Await(ctx context.Context, reader client.Reader, obj mdmv1alpha1.Object, name, condition string, report *loop.Report) (*Server, error) {
+	server, err := r.Find(ctx, reader, obj.GetNamespace(), name)
+	was := meta.FindStatusCondition(obj.GetCommonStatus().Conditions, condition)
+	var unreachable *unreachableError
+	if errors.As(err, &unreachable) && was != nil && was.ObservedGeneration == obj.GetGeneration() && was.Reason != mdmv1alpha1.ReasonPending {
+		report.Keep(*was)
+	}
+	return server, Halt(err)
 }
 
 // unreachableError is a missing connection: the registry's sources tell when it is there.
