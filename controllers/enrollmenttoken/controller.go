@@ -2,9 +2,9 @@ package enrollmenttoken
 
 import (
 	"context"
+	"errors"
 	"sync"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -79,40 +79,16 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Complete(reconcile.AsReconciler(r.Client, r))
 }
 
-// server returns the MDMServer of a token.
-func (r *Reconciler) server(ctx context.Context, s *scope) (*mdmv1alpha1.MDMServer, error) {
-	server := &mdmv1alpha1.MDMServer{}
-	err := r.Client.Get(ctx, s.serverKey(), server)
-	if apierrors.IsNotFound(err) {
-		return nil, loop.Wait(mdmv1alpha1.ReasonServerNotFound, 0, "create the MDMServer %s, or correct spec.serverRef", s.token.Spec.ServerRef.Name)
-	}
-	return server, err
-}
-
-// connected returns the session with the server, or a Wait that the link's source ends.
-func (r *Reconciler) connected(s *scope) (*link.Server, error) {
-	server, err := r.Links.Server(s.serverKey())
-	if err != nil {
-		return nil, loop.Wait(mdmv1alpha1.ReasonServerUnreachable, 0, "the server %s cannot be reached: %v", s.token.Spec.ServerRef.Name, err)
-	}
-	return server, nil
-}
-
 // withdraw makes the token unusable at the server. A server that is gone needs no telling.
 func (r *Reconciler) withdraw(ctx context.Context, s *scope, report *loop.Report) error {
 	r.sent.Delete(s.key())
-	server := &mdmv1alpha1.MDMServer{}
-	err := r.Client.Get(ctx, s.serverKey(), server)
-	if apierrors.IsNotFound(err) {
+	session, err := r.Links.Find(ctx, r.Client, s.token.Namespace, s.token.Spec.ServerRef.Name)
+	if errors.Is(err, link.ErrNotFound) {
 		report.False(mdmv1alpha1.ReasonServerNotFound, "the MDMServer %s is gone, so there is nothing to withdraw the token from", s.token.Spec.ServerRef.Name)
 		return nil
 	}
 	if err != nil {
-		return err
+		return link.Halt(err)
 	}
-	session, err := r.connected(s)
-	if err != nil {
-		return err
-	}
-	return session.DeleteToken(ctx, s.key())
+	return link.Halt(session.DeleteToken(ctx, s.key()))
 }

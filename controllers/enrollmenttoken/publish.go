@@ -42,8 +42,10 @@ type sent struct {
 // publish writes the token to its Secret and its hash to the server.
 func (r *Reconciler) publish(ctx context.Context, s *scope, report *loop.Report) error {
 	report.Again(recheck)
-	server, err := r.server(ctx, s)
-	if err != nil {
+	server := &mdmv1alpha1.MDMServer{}
+	if err := r.Client.Get(ctx, s.serverKey(), server); apierrors.IsNotFound(err) {
+		return loop.Wait(mdmv1alpha1.ReasonServerNotFound, 0, "create the MDMServer %s, or make a token with another spec.serverRef", s.token.Spec.ServerRef.Name)
+	} else if err != nil {
 		return err
 	}
 	token, err := r.describe(ctx, s)
@@ -56,12 +58,12 @@ func (r *Reconciler) publish(ctx context.Context, s *scope, report *loop.Report)
 	}
 	s.token.Status.URL = base
 	token.Hash = s.hash
-	session, err := r.connected(s)
+	session, err := r.Links.Find(ctx, r.Client, s.token.Namespace, s.token.Spec.ServerRef.Name)
 	if err != nil {
-		return err
+		return link.Halt(err)
 	}
 	if err := r.put(ctx, session, token); err != nil {
-		return err
+		return link.Halt(err)
 	}
 	if status, known := session.Token(s.key()); known {
 		s.uses = status.Uses

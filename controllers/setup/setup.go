@@ -6,11 +6,13 @@ import (
 	"fmt"
 
 	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
+	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -52,12 +54,31 @@ type Options struct {
 	Adjust func(*ctrl.Options)
 }
 
+// Environment is what controllers get from outside: from a manager, or from a test that calls them.
+type Environment struct {
+	Client client.Client
+	Events events.EventRecorder
+	Clock  clock.PassiveClock
+	// Epoch reads the lease epoch that every call to a server carries.
+	Epoch func(context.Context) (int64, error)
+	Log   logr.Logger
+}
+
 // Deps is what controllers are made of.
 type Deps struct {
-	Manager ctrl.Manager
-	Engine  loop.Engine
+	Engine loop.Engine
+	// Links is to be started with the controllers.
 	Links   *link.Registry
 	Options Options
+}
+
+// NewDeps makes what controllers share.
+func NewDeps(env Environment, opts Options) Deps {
+	return Deps{
+		Engine:  loop.Engine{Client: env.Client, Events: env.Events, Clock: env.Clock},
+		Links:   link.NewRegistry(link.Options{Epoch: env.Epoch, Dial: opts.Dial, Log: env.Log.WithName("link")}),
+		Options: opts,
+	}
 }
 
 // Controller is one kind's controller.
@@ -93,16 +114,17 @@ func New(ctx context.Context, cfg *rest.Config, opts Options) (ctrl.Manager, err
 		return nil, err
 	}
 	lease := client.ObjectKey{Namespace: opts.Namespace, Name: leaseName}
-	links := link.NewRegistry(link.Options{
-		Epoch: func(ctx context.Context) (int64, error) { return leaseEpoch(ctx, mgr.GetAPIReader(), lease) },
-		Dial:  opts.Dial,
-		Log:   mgr.GetLogger().WithName("link"),
-	})
-	if err := mgr.Add(links); err != nil {
+	deps := NewDeps(Environment{
+		Client: mgr.GetClient(),
+		Events: mgr.GetEventRecorder("kubemdm"),
+		Clock:  clock.RealClock{},
+		Epoch:  func(ctx context.Context) (int64, error) { return leaseEpoch(ctx, mgr.GetAPIReader(), lease) },
+		Log:    mgr.GetLogger(),
+	}, opts)
+	if err := mgr.Add(deps.Links); err != nil {
 		return nil, err
 	}
-	engine := loop.Engine{Client: mgr.GetClient(), Events: mgr.GetEventRecorder("kubemdm"), Clock: clock.RealClock{}}
-	for _, c := range Controllers(Deps{Manager: mgr, Engine: engine, Links: links, Options: opts}) {
+	for _, c := range Controllers(deps) {
 		if err := c.SetupWithManager(mgr); err != nil {
 			return nil, fmt.Errorf("setting up %T: %w", c, err)
 		}

@@ -47,9 +47,7 @@ func (s Server) ServingPKI() []client.Object {
 	case s.Spec.TLS.SecretRef != nil:
 		return nil
 	case s.Spec.TLS.IssuerRef != nil:
-		// The issuer knows best how long it issues for.
-		certificate := s.serving(*s.Spec.TLS.IssuerRef, 0)
-		return []client.Object{certificate}
+		return []client.Object{s.serving(*s.Spec.TLS.IssuerRef, 0)}
 	}
 	ca := s.sub("serving-ca")
 	return append(s.privateCA(ca, "serving"), s.serving(issuer(ca), servingValidity))
@@ -58,6 +56,7 @@ func (s Server) ServingPKI() []client.Object {
 func (s Server) serving(from cmmeta.IssuerReference, validity time.Duration) *cmapi.Certificate {
 	c := s.certificate(s.ServingName(), from, validity)
 	c.Spec.Usages = []cmapi.KeyUsage{cmapi.UsageDigitalSignature, cmapi.UsageServerAuth}
+	c.Spec.PrivateKey.Algorithm, c.Spec.PrivateKey.Size = cmapi.RSAKeyAlgorithm, 2048 // it signs profiles too, and every device reads RSA
 	if _, err := netip.ParseAddr(s.Hostname()); err == nil {
 		c.Spec.IPAddresses = []string{s.Hostname()}
 	} else {

@@ -1,0 +1,188 @@
+package owned_test
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	cmmeta "github.com/cert-manager/cert-manager/pkg/apis/meta/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+	"sigs.k8s.io/yaml"
+
+	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
+
+	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
+	"github.com/kubemdm/kubemdm/controllers/internal/owned"
+	"github.com/kubemdm/kubemdm/internal/serverconfig"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// minimal is what a user who writes only what is required gets: the defaults are the API server's.
+func minimal() owned.Server {
+	hours := func(h int) metav1.Duration { return metav1.Duration{Duration: time.Duration(h) * time.Hour} }
+	return owned.Server{Image: "kubemdm/mdmserver:v1", ManagerNamespace: "kubemdm-system", MDMServer: &mdmv1alpha1.MDMServer{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "fleet", Name: "mdm"},
+		Spec: mdmv1alpha1.MDMServerSpec{
+			Host: "mdm.example.com", Organization: "Example Ltd", Replicas: ptr.To[int32](1),
+			Storage: mdmv1alpha1.Storage{Type: mdmv1alpha1.StorageSQLite, SQLite: mdmv1alpha1.SQLiteStorage{Size: resource.MustParse("5Gi")}},
+			TLS:     mdmv1alpha1.ServingTLS{Type: mdmv1alpha1.TLSSelfSigned},
+			Apple: &mdmv1alpha1.AppleServer{
+				Identity:     mdmv1alpha1.DeviceIdentity{Validity: hours(8760), RenewBefore: hours(4320), CAValidity: hours(87600)},
+				AccessRights: 8191,
+				Push:         mdmv1alpha1.ApplePush{URL: "https://api.push.apple.com"},
+			},
+			Exposure:    mdmv1alpha1.Exposure{Service: mdmv1alpha1.ServiceExposure{Type: mdmv1alpha1.ServiceClusterIP, Port: 443}},
+			SilentAfter: hours(168),
+		},
+	}}
+}
+
+// full uses every field.
+func full() owned.Server {
+	s := minimal()
+	spec := &s.Spec
+	spec.Host = "mdm.example.com:8443"
+	spec.Replicas = ptr.To[int32](3)
+	spec.Storage.SQLite.StorageClassName = "fast"
+	spec.TLS = mdmv1alpha1.ServingTLS{Type: mdmv1alpha1.TLSIssuer, IssuerRef: &cmmeta.IssuerReference{Kind: "ClusterIssuer", Name: "letsencrypt"}}
+	spec.Apple.Identity.IssuerRef = &cmmeta.IssuerReference{Kind: "Issuer", Name: "corporate"}
+	spec.Apple.Push = mdmv1alpha1.ApplePush{URL: "https://apns.fake.svc:5223", CAConfigMapRef: &mdmv1alpha1.KeyReference{Name: "fake-apns", Key: "root.pem"}}
+	spec.Exposure = mdmv1alpha1.Exposure{
+		Service: mdmv1alpha1.ServiceExposure{Type: mdmv1alpha1.ServiceLoadBalancer, Port: 8443, NodePort: 30443, Annotations: map[string]string{"lb": "nlb"}},
+		Ingress: &mdmv1alpha1.IngressExposure{ClassName: "nginx", Annotations: map[string]string{"nginx.ingress.kubernetes.io/proxy-body-size": "32m"}},
+		Gateway: &mdmv1alpha1.GatewayExposure{ParentRefs: []mdmv1alpha1.GatewayReference{{Name: "edge", Namespace: "infra", SectionName: "tls"}}},
+	}
+	spec.Resources = corev1.ResourceRequirements{Limits: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("512Mi")}}
+	spec.NodeSelector = map[string]string{"disk": "ssd"}
+	spec.Tolerations = []corev1.Toleration{{Key: "mdm", Operator: corev1.TolerationOpExists}}
+	return s
+}
+
+func scheme(t *testing.T) *runtime.Scheme {
+	t.Helper()
+	s := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, cmapi.AddToScheme, gatewayv1.Install, mdmv1alpha1.AddToScheme} {
+		if err := add(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s
+}
+
+// TestGolden shows every object that is built; what must not be seen in it is stated in the tests below.
+func TestGolden(t *testing.T) {
+	secretTLS := minimal()
+	secretTLS.Spec.TLS = mdmv1alpha1.ServingTLS{Type: mdmv1alpha1.TLSSecret, SecretRef: &mdmv1alpha1.LocalReference{Name: "public"}}
+	address := minimal()
+	address.Spec.Host = "10.243.0.1:8443"
+	for name, objects := range map[string][]client.Object{
+		"minimal": append([]client.Object{
+			minimal().ConfigMap(), minimal().StatefulSet(), minimal().Service(), minimal().AdminService(), minimal().NetworkPolicy(),
+			minimal().SelfSigned(), minimal().IdentityCA(1),
+		}, append(minimal().AdminPKI(), minimal().ServingPKI()...)...),
+		"full": append([]client.Object{
+			full().ConfigMap(), full().StatefulSet(), full().Service(), full().NetworkPolicy(), full().PodDisruptionBudget(), full().Ingress(),
+			full().TLSRoute(), full().IdentityCA(2),
+		}, full().ServingPKI()...),
+		"given-secret": append(secretTLS.ServingPKI(), secretTLS.StatefulSet()),
+		"address":      address.ServingPKI(),
+	} {
+		t.Run(name, func(t *testing.T) { golden(t, name, objects) })
+	}
+}
+
+func golden(t *testing.T, name string, objects []client.Object) {
+	t.Helper()
+	var got bytes.Buffer
+	for _, obj := range objects {
+		gvk, err := apiutil.GVKForObject(obj, scheme(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		obj.GetObjectKind().SetGroupVersionKind(gvk)
+		b, err := yaml.Marshal(obj)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got.WriteString("---\n")
+		got.Write(b)
+	}
+	file := filepath.Join("testdata", name+".yaml")
+	if *update {
+		if err := os.WriteFile(file, got.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got.Bytes(), want) {
+		t.Errorf("%s differs; run go test -update ./controllers/internal/owned and look at the difference:\n%s", file, got.Bytes())
+	}
+}
+
+func TestConfigIsWhatTheServerReads(t *testing.T) {
+	for _, s := range []owned.Server{minimal(), full()} {
+		c, err := serverconfig.Parse([]byte(s.ConfigMap().Data["config.json"]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Host != s.Spec.Host || c.AdminClient != owned.AdminClientName || c.TrustAnchor != (s.Spec.TLS.Type == mdmv1alpha1.TLSSelfSigned) {
+			t.Errorf("%+v", c)
+		}
+	}
+}
+
+// TestPodIsRestricted holds the pod to the "restricted" pod security standard and to having no Kubernetes credentials.
+func TestPodIsRestricted(t *testing.T) {
+	pod := minimal().StatefulSet().Spec.Template.Spec
+	if *pod.AutomountServiceAccountToken || pod.ServiceAccountName != "" {
+		t.Error("the pod has a service account token")
+	}
+	for _, v := range pod.Volumes {
+		if v.HostPath != nil || v.Projected != nil {
+			t.Errorf("volume %s", v.Name)
+		}
+	}
+	c := pod.Containers[0].SecurityContext
+	if !*pod.SecurityContext.RunAsNonRoot || *pod.SecurityContext.RunAsUser == 0 || *c.AllowPrivilegeEscalation || !*c.ReadOnlyRootFilesystem ||
+		c.Capabilities.Drop[0] != "ALL" || pod.SecurityContext.SeccompProfile.Type != corev1.SeccompProfileTypeRuntimeDefault {
+		t.Errorf("pod %+v, container %+v", pod.SecurityContext, c)
+	}
+}
+
+// TestCredentialsRestartNothing: what rotates must not stand in the pod template.
+func TestPodIsReplacedForItsConfigurationOnly(t *testing.T) {
+	template := func(change func(*owned.Server)) string {
+		s := minimal()
+		change(&s)
+		b, err := yaml.Marshal(s.StatefulSet().Spec.Template)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	base := template(func(*owned.Server) {})
+	if template(func(s *owned.Server) { s.Spec.Apple.APNSCertificateRef = &mdmv1alpha1.LocalReference{Name: "push"} }) != base {
+		t.Error("another push certificate replaces the pod")
+	}
+	if template(func(s *owned.Server) { s.Status.SealingKeys = []string{"key-2"} }) != base {
+		t.Error("another sealing key replaces the pod")
+	}
+	if template(func(s *owned.Server) { s.Spec.Organization = "Another" }) == base {
+		t.Error("another configuration does not replace the pod, which reads it only at its start")
+	}
+}

@@ -1,0 +1,103 @@
+package servers_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+
+	"github.com/kubemdm/kubemdm/controllers/setup"
+)
+
+// api is a client of the real API server.
+var api client.Client
+
+func TestMain(m *testing.M) {
+	code, err := run(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func run(m *testing.M) (code int, err error) {
+	server := &envtest.Environment{
+		CRDDirectoryPaths: []string{
+			"../../../config/crd/bases",
+			moduleFolder("github.com/cert-manager/cert-manager", "deploy/crds"),
+			moduleFolder("sigs.k8s.io/gateway-api", "config/crd/standard/gateway.networking.k8s.io_tlsroutes.yaml"),
+		},
+		ErrorIfCRDPathMissing: true,
+	}
+	config, err := server.Start()
+	if err != nil {
+		return 0, fmt.Errorf("starting the API server (KUBEBUILDER_ASSETS must name its folder): %w", err)
+	}
+	defer func() {
+		if stopped := server.Stop(); err == nil {
+			err = stopped
+		}
+	}()
+	live, err := client.NewWithWatch(config, client.Options{Scheme: setup.Scheme()})
+	if err != nil {
+		return 0, err
+	}
+	api = interceptor.NewClient(live, interceptor.Funcs{List: listByField})
+	return m.Run(), nil
+}
+
+func moduleFolder(module, folder string) string {
+	dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", module).Output()
+	if err != nil {
+		return module // envtest says that it is missing
+	}
+	return filepath.Join(strings.TrimSpace(string(dir)), folder)
+}
+
+// listByField does what the manager's cache does with its field indexes.
+func listByField(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
+	o := client.ListOptions{}
+	o.ApplyOptions(opts)
+	selector := o.FieldSelector
+	o.FieldSelector = nil
+	if err := c.List(ctx, list, &o); err != nil || selector == nil {
+		return err
+	}
+	items, err := meta.ExtractList(list)
+	if err != nil {
+		return err
+	}
+	var selected []runtime.Object
+	for _, item := range items {
+		content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(item)
+		if err != nil {
+			return err
+		}
+		for _, r := range selector.Requirements() {
+			if fieldOf(content, r.Field) == r.Value {
+				selected = append(selected, item)
+			}
+		}
+	}
+	return meta.SetList(list, selected)
+}
+
+func fieldOf(content map[string]any, field string) string {
+	var at any = content
+	for _, name := range strings.Split(field, ".") {
+		m, _ := at.(map[string]any)
+		at = m[name]
+	}
+	value, _ := at.(string)
+	return value
+}
