@@ -1,0 +1,2 @@
+// Package profile renders Profiles, publishes them to their server and counts how far the fleet is.
+package profile
