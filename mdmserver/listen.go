@@ -113,7 +113,7 @@ func (l *listener) serve() error {
 
 // close frees the address; one that is free already is no error.
 func (l *listener) close() error {
-	if err := l.Listener.Close(); !errors.Is(err, net.ErrClosed) {
+	if err := l.Close(); !errors.Is(err, net.ErrClosed) {
 		return err
 	}
 	return nil

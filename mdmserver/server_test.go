@@ -3,6 +3,8 @@ package mdmserver_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -44,21 +46,27 @@ func TestInfoDescribesTheServer(t *testing.T) {
 // The internal API is for one client only.
 func TestOnlyTheManagerMayCallTheInternalAPI(t *testing.T) {
 	w := newWorld(t)
-	base := "https://" + w.addrs.Admin.String()
-	stranger := *w.Files
-	stranger.AdminCA = pki.NewCA(t, "stranger")
-	nobody := &http.Client{Transport: &http.Transport{TLSClientConfig: w.AdminHTTP(t, "x").Transport.(*http.Transport).TLSClientConfig.Clone()}}
-	nobody.Transport.(*http.Transport).TLSClientConfig.Certificates = nil
-	strange := stranger.AdminHTTP(t, serverfiles.AdminClient)
-	strange.Transport.(*http.Transport).TLSClientConfig.RootCAs = w.AdminCA.Pool()
+	address := w.addrs.Admin.String()
 	for name, client := range map[string]*http.Client{
-		"without a certificate": nobody,
-		"of another CA":         strange,
-		"of another name":       w.AdminHTTP(t, "kubemdm-device"),
+		"of another CA":   w.AdminHTTP(t, pki.NewCA(t, "stranger"), serverfiles.AdminClient),
+		"of another name": w.AdminHTTP(t, w.AdminCA, "kubemdm-device"),
 	} {
-		if _, err := adminapi.NewClient(base, client, 1).Info(t.Context()); err == nil {
-			t.Errorf("a client %s was answered", name)
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+address+"/v1/info", nil)
+		if err != nil {
+			t.Fatal(err)
 		}
+		if res, err := client.Do(r); err == nil {
+			res.Body.Close()
+			t.Errorf("a client %s was answered %s", name, res.Status)
+		}
+	}
+	nobody, err := tls.Dial("tcp", address, &tls.Config{RootCAs: w.AdminCA.Pool()})
+	if err == nil {
+		defer nobody.Close()
+		_, err = nobody.Read(make([]byte, 1)) // TLS 1.3 refuses after the client's handshake
+	}
+	if err == nil || errors.Is(err, io.EOF) {
+		t.Errorf("without a certificate: %v, want a TLS alert", err)
 	}
 	if _, err := w.admin.Info(t.Context()); err != nil {
 		t.Errorf("the manager was not answered: %v", err)
@@ -69,7 +77,7 @@ func TestOnlyTheManagerMayCallTheInternalAPI(t *testing.T) {
 func TestTheDevicesListenerKnowsNothingOfTheInternalAPI(t *testing.T) {
 	w := newWorld(t)
 	client := w.deviceHTTP(t)
-	for _, path := range []string{adminapi.PathInfo, adminapi.PathDevices, "/metrics"} {
+	for _, path := range []string{"/v1/info", "/v1/devices", "/metrics"} {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+serverfiles.Host+path, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -190,34 +198,30 @@ func TestHealthAndMetrics(t *testing.T) {
 // A long poll of the manager must not hold up a stop, and a request of a device that is under way is answered.
 func TestAStopIsGraceful(t *testing.T) {
 	w := newWorld(t)
-	if _, err := w.admin.Info(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	polled := make(chan error, 1)
+	polled := make(chan int, 1)
+	manager := w.AdminHTTP(t, w.AdminCA, serverfiles.AdminClient)
 	go func() {
-		_, err := w.admin.Changes(context.Background(), 50*time.Second, 10)
-		polled <- err
+		r, _ := http.NewRequestWithContext(context.Background(), http.MethodGet, "https://"+w.addrs.Admin.String()+"/v1/changes?wait=50s", nil)
+		r.Header.Set(adminapi.HeaderLeaseEpoch, "2")
+		polled <- statusOf(manager, r)
 	}()
+	w.awaitInfo(t, func(i *adminapi.Info) bool { return i.LeaseEpoch == 2 }) // the poll has arrived
 	body, send := io.Pipe()
 	answered := make(chan int, 1)
 	client := w.deviceHTTP(t)
+	client.Transport.(*http.Transport).ExpectContinueTimeout = time.Minute
 	go func() {
-		r, _ := http.NewRequestWithContext(context.Background(), http.MethodPut, "https://"+serverfiles.Host+"/apple/checkin", body)
-		res, err := client.Do(r)
-		if err != nil {
-			answered <- 0
-			return
-		}
-		res.Body.Close()
-		answered <- res.StatusCode
+		r, _ := http.NewRequestWithContext(context.Background(), http.MethodPost, "https://"+serverfiles.Host+"/scep?operation=PKIOperation", body)
+		r.Header.Set("Expect", "100-continue") // the body is sent once the server reads it
+		answered <- statusOf(client, r)
 	}()
-	if _, err := send.Write([]byte("half a")); err != nil { // the server is reading this request now
+	if _, err := send.Write([]byte("half a")); err != nil {
 		t.Fatal(err)
 	}
 	stopped := make(chan error, 1)
 	go func() { stopped <- w.stop() }()
-	if err := <-polled; adminapi.CodeOf(err) != adminapi.CodeUnavailable {
-		t.Errorf("the long poll ended with %v", err)
+	if status := <-polled; status != http.StatusServiceUnavailable {
+		t.Errorf("the long poll ended with %d", status)
 	}
 	if err := send.Close(); err != nil {
 		t.Fatal(err)
@@ -231,6 +235,16 @@ func TestAStopIsGraceful(t *testing.T) {
 	if _, err := net.Dial("tcp", w.addrs.Devices.String()); err == nil {
 		t.Error("the port is still open")
 	}
+}
+
+// statusOf is 0 when there was no answer.
+func statusOf(client *http.Client, r *http.Request) int {
+	res, err := client.Do(r)
+	if err != nil {
+		return 0
+	}
+	res.Body.Close()
+	return res.StatusCode
 }
 
 func TestStartSaysWhatIsMissing(t *testing.T) {

@@ -91,7 +91,7 @@ func (w *world) start(t testing.TB) {
 		}
 	})
 	w.addrs = s.Addresses()
-	w.admin = adminapi.NewClient("https://"+w.addrs.Admin.String(), w.AdminHTTP(t, serverfiles.AdminClient), 1)
+	w.admin = w.Manager(t, w.addrs.Admin.String())
 }
 
 // deviceHTTP is a device's client, which finds the server's public name at the loopback address.
@@ -145,8 +145,11 @@ func (w *world) enrolled(t testing.TB, index int) (*devicesim.Device, adminapi.D
 func run(t testing.TB, d *devicesim.Device) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- d.Run(ctx) }()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = d.Run(ctx) // it ends with the test, or when the device leaves management
+	}()
 	t.Cleanup(func() {
 		cancel()
 		<-done

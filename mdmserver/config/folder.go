@@ -121,7 +121,7 @@ func (f *folder[T]) reload() (anew, refusedAnew bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	content, err := readFiles(f.dir)
-	if f.optional && f.live == nil && len(content) == 0 && (err == nil || errors.Is(err, fs.ErrNotExist)) {
+	if f.isVacant(content, err) {
 		f.refused = nil
 		return false, false
 	}
@@ -134,10 +134,7 @@ func (f *folder[T]) reload() (anew, refusedAnew bool) {
 		value, err = f.parse(content, f.live)
 	}
 	if err != nil {
-		err = fmt.Errorf("%s folder %s: %w", f.name, f.dir, err)
-		refusedAnew = f.refused == nil || f.refused.Error() != err.Error()
-		f.refused = err
-		return false, refusedAnew
+		return false, f.refuse(err)
 	}
 	anew = f.live == nil || hash != f.seen
 	f.live, f.seen, f.refused = value, hash, nil
@@ -146,4 +143,17 @@ func (f *folder[T]) reload() (anew, refusedAnew bool) {
 		f.waiters = nil
 	}
 	return anew, false
+}
+
+// isVacant says whether an optional folder has nothing yet.
+func (f *folder[T]) isVacant(content files, err error) bool {
+	return f.optional && f.live == nil && len(content) == 0 && (err == nil || errors.Is(err, fs.ErrNotExist))
+}
+
+// refuse keeps the reason and says whether it is another one than before.
+func (f *folder[T]) refuse(err error) (anew bool) {
+	err = fmt.Errorf("%s folder %s: %w", f.name, f.dir, err)
+	anew = f.refused == nil || f.refused.Error() != err.Error()
+	f.refused = err
+	return anew
 }

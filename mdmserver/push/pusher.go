@@ -207,36 +207,45 @@ func (p *Pusher) push(ctx context.Context, stop <-chan struct{}, w fleet.Wake) A
 // judge learns from the answers to a batch. A problem that pauses stands until a push shows that it is over, any other one until the
 // credentials change.
 func (p *Pusher) judge(answers []Answer) {
+	found, reached, accepted := summarize(answers)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var found *Problem
-	reached := false
-	for _, a := range answers {
-		if a.Problem != nil && (found == nil || a.Problem.Pauses) {
-			found = a.Problem
-		}
-		reached = reached || a.Problem == nil && a.Outcome != fleet.WakeRetry
-		if a.Outcome == fleet.WakeAccepted {
-			p.lastAccepted = p.Now()
-		}
+	if accepted {
+		p.lastAccepted = p.Now()
 	}
-	pauses := found != nil && found.Pauses
-	if pauses {
+	paused := p.problem != nil && p.problem.Pauses
+	switch {
+	case found != nil && found.Pauses:
 		p.nextProbe = p.Now().Add(probeEvery)
-	} else if reached && p.problem != nil && p.problem.Pauses {
+		p.report(*found)
+	case paused && reached:
 		p.Log.Info("the push service accepts this server again")
 		p.problem = nil
-	}
-	if pauses || p.problem == nil {
-		p.report(found)
+	case found != nil && !paused:
+		p.report(*found)
 	}
 }
 
+// summarize returns the gravest problem of a batch, and whether the service took or refused any push for the device's sake.
+func summarize(answers []Answer) (found *Problem, reached, accepted bool) {
+	for _, a := range answers {
+		switch {
+		case a.Problem != nil && (found == nil || a.Problem.Pauses):
+			found = a.Problem
+		case a.Outcome == fleet.WakeAccepted:
+			reached, accepted = true, true
+		case a.Problem == nil && a.Outcome != fleet.WakeRetry:
+			reached = true
+		}
+	}
+	return found, reached, accepted
+}
+
 // report keeps a problem, and logs it once.
-func (p *Pusher) report(found *Problem) {
-	if found == nil || p.problem != nil && *p.problem == *found {
+func (p *Pusher) report(found Problem) {
+	if p.problem != nil && *p.problem == found {
 		return
 	}
 	p.Log.Warn("pushing is hindered", "reason", found.Reason, "message", found.Message, "paused", found.Pauses)
-	p.problem, p.since = found, p.Now()
+	p.problem, p.since = &found, p.Now()
 }

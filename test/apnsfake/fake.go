@@ -143,7 +143,7 @@ func (f *Fake) Serve(ctx context.Context, l net.Listener, cert tls.Certificate) 
 
 func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	token, magic, refusal := check(r)
-	answer := Answer{}
+	var answer Answer
 	if refusal != nil {
 		answer = *refusal
 	} else {

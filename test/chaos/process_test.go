@@ -36,7 +36,7 @@ func newProcess(t *testing.T) *process {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building the server: %v\n%s", err, out)
 	}
-	p.admin = adminapi.NewClient("https://"+p.Config.Listen.Admin, p.AdminHTTP(t, serverfiles.AdminClient), 1)
+	p.admin = p.Manager(t, p.Config.Listen.Admin)
 	p.start(t)
 	t.Cleanup(func() { p.kill(t) })
 	return p

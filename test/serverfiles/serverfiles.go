@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kubemdm/kubemdm/internal/adminapi"
 	"github.com/kubemdm/kubemdm/internal/serverconfig"
 	"github.com/kubemdm/kubemdm/test/pki"
 )
@@ -106,12 +107,21 @@ func (f *Files) WriteConfig(t testing.TB) string {
 	return filepath.Join(f.Dir, "mdmserver.json")
 }
 
-// AdminHTTP returns an HTTP client that presents a certificate of the internal API's client CA with this common name.
-func (f *Files) AdminHTTP(t testing.TB, cn string) *http.Client {
+// AdminHTTP returns an HTTP client for the internal API that presents a certificate of issuer with this common name. The real issuer is AdminCA.
+func (f *Files) AdminHTTP(t testing.TB, issuer *pki.CA, cn string) *http.Client {
 	t.Helper()
+	cert := issuer.Issue(t, pki.Leaf{CN: cn})
 	transport := &http.Transport{TLSClientConfig: &tls.Config{
-		RootCAs: f.AdminCA.Pool(), Certificates: []tls.Certificate{f.AdminCA.Issue(t, pki.Leaf{CN: cn})},
+		RootCAs: f.AdminCA.Pool(),
+		// Unlike Certificates, this presents the certificate whatever issuers the server lists.
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &cert, nil },
 	}}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Transport: transport, Timeout: time.Minute}
+}
+
+// Manager returns the manager's client of the internal API at address, with the lease epoch 1.
+func (f *Files) Manager(t testing.TB, address string) *adminapi.Client {
+	t.Helper()
+	return adminapi.NewClient("https://"+address, f.AdminHTTP(t, f.AdminCA, AdminClient), 1)
 }
