@@ -2,6 +2,7 @@ package apple
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"html"
 	"net/http"
@@ -70,16 +71,26 @@ var knownStatus = map[fleet.Status]bool{
 // decodeResults decodes a report. One that cannot be decoded, or that has an unknown status, becomes an Error of the command that it
 // names; only when it names none is it malformed.
 func decodeResults(body []byte) (*mdm.CommandResults, error) {
-	if err := xmlplist.Check(body); err != nil {
-		return nil, fmt.Errorf("%w: %w", errMalformed, err)
-	}
-	results, err := mdm.DecodeCommandResults(body)
-	if err == nil && knownStatus[fleet.Status(results.Status)] {
+	results, err := readResults(body)
+	if err == nil {
 		return results, nil
 	}
-	results = salvage(body)
-	if results.CommandUUID == "" {
-		return nil, errMalformed
+	if results = salvage(body); results.CommandUUID == "" {
+		return nil, fmt.Errorf("%w: %w", errMalformed, err)
+	}
+	return results, nil
+}
+
+func readResults(body []byte) (*mdm.CommandResults, error) {
+	if err := xmlplist.Check(body); err != nil {
+		return nil, err
+	}
+	results, err := mdm.DecodeCommandResults(body)
+	if err != nil {
+		return nil, errors.New("it is no report") // the decoder's error repeats what it read
+	}
+	if !knownStatus[fleet.Status(results.Status)] {
+		return nil, errors.New("it has no known status")
 	}
 	return results, nil
 }
@@ -87,19 +98,22 @@ func decodeResults(body []byte) (*mdm.CommandResults, error) {
 // element matches what salvage needs of a property list: where dictionaries and arrays begin and end, and pairs of key and string.
 var element = regexp.MustCompile(`<(/?)(?:dict|array)\s*>|<key>([^<]*)</key>\s*<string>([^<]*)</string>`)
 
-// salvage reads the ids of a report that does not parse, without parsing it: the strings of its outermost dictionary.
-func salvage(body []byte) *mdm.CommandResults {
+// salvage reads the ids of a report that does not parse, without parsing it: the strings of its outermost dictionary. One match at a time is in
+// memory, for a device may send millions of elements.
+func salvage(raw []byte) *mdm.CommandResults {
 	found := map[string]string{}
-	depth := 0
-	for _, m := range element.FindAllSubmatch(body, -1) {
-		switch key := string(m[2]); {
-		case key != "" && depth == 1:
-			found[key] = html.UnescapeString(string(m[3]))
-		case key == "" && len(m[1]) == 0:
-			depth++
-		case key == "":
+	body, depth := raw, 0
+	for m := element.FindSubmatchIndex(body); m != nil; m = element.FindSubmatchIndex(body) {
+		switch isPair, ends := m[4] >= 0, m[2] < m[3]; {
+		case isPair && depth == 1:
+			found[string(body[m[4]:m[5]])] = html.UnescapeString(string(body[m[6]:m[7]]))
+		case isPair:
+		case ends:
 			depth--
+		default:
+			depth++
 		}
+		body = body[m[1]:]
 	}
 	return &mdm.CommandResults{
 		Enrollment: mdm.Enrollment{
@@ -112,7 +126,7 @@ func salvage(body []byte) *mdm.CommandResults {
 		CommandUUID: found["CommandUUID"],
 		Status:      string(fleet.StatusError),
 		ErrorChain:  []mdm.ErrorChain{{USEnglishDescription: "The device's answer could not be read."}},
-		Raw:         body,
+		Raw:         raw,
 	}
 }
 

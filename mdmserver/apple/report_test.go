@@ -91,6 +91,7 @@ func TestPoisonousAnswersCloseTheirCommand(t *testing.T) {
 		"unknown status":        report("Perhaps", "CommandUUID", str("0E2B4A5C")),
 		"no status":             message("UDID", str(udid), "CommandUUID", str("0E2B4A5C")),
 		"cut off":               "<plist><dict><key>" + id + "<key>UDID</key>" + str(udid) + "<key>List</key><array><dict>",
+		"deeply nested":         report("Acknowledged", "Deep", strings.Repeat("<array>", 100)+strings.Repeat("</array>", 100), "CommandUUID", str("0E2B4A5C")),
 		"ids of nested objects": "<plist><dict>" + nested + "<key>" + id + "<key>UDID</key>" + str(udid) + nested + "<bad>",
 	} {
 		t.Run(name, func(t *testing.T) {
