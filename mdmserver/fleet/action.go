@@ -114,10 +114,8 @@ func (f *Fleet) createTarget(tx *txn, a *ActionRow, target adminapi.ActionTarget
 // finish closes a target for good, and its action with the last one.
 func finish(tx *txn, t *TargetRow, state adminapi.TargetState, message string) error {
 	t.State, t.Message, t.FinishedAt = state, message, tx.now
-	if t.CommandUUID != "" {
-		if err := tx.DeleteCommand(t.CommandUUID); err != nil {
-			return err
-		}
+	if err := tx.DeleteCommand(t.CommandUUID); err != nil {
+		return err
 	}
 	t.Offer = Offer{}
 	if err := tx.PutTarget(*t); err != nil {

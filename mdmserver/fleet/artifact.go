@@ -63,9 +63,7 @@ func rollOut(tx *txn, a *ArtifactRow) error {
 		return err
 	}
 	for _, st := range failing {
-		if st.Digest != a.Digest {
-			tx.touch(adminapi.KindDevice, st.DeviceID)
-		}
+		tx.touch(adminapi.KindDevice, st.DeviceID)
 	}
 	if err := tx.ResetStates(a.Key, a.Digest, tx.now); err != nil {
 		return err

@@ -81,8 +81,7 @@ func (f *Fleet) activate(tx *txn, c *claim) error {
 	if d.State == adminapi.DevicePending {
 		d.State, d.EnrolledAt = adminapi.DeviceEnrolled, tx.now
 	}
-	newer := id.Fingerprint != d.Fingerprint && c.known.RejectAfter.IsZero() && !id.NotBefore.Before(d.IdentityNotBefore)
-	if !newer || !c.channel.IsDevice() {
+	if id.Fingerprint == d.Fingerprint || id.NotBefore.Before(d.IdentityNotBefore) {
 		return nil
 	}
 	d.Fingerprint, d.IdentityNotBefore, d.IdentityNotAfter = id.Fingerprint, id.NotBefore, id.NotAfter

@@ -79,7 +79,7 @@ func (f *Fleet) nothingToDo(ctx context.Context, id Identity, ch Channel) (bool,
 			return err
 		}
 		s, err := f.newSession(tx, c)
-		if err != nil || s == nil || c.known == nil || !s.channel.WakeAt.IsZero() {
+		if err != nil || s == nil || !s.channel.WakeAt.IsZero() {
 			return err
 		}
 		w, err := s.gather()

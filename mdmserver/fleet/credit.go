@@ -22,10 +22,8 @@ func (s *session) credit(r Report) error {
 	if err != nil || row == nil || row.ChannelID != s.channel.ID {
 		return err
 	}
-	if r.Status != StatusNotNow {
-		if err := s.tx.DeleteCommand(row.UUID); err != nil {
-			return err
-		}
+	if err := s.tx.DeleteCommand(row.UUID); err != nil {
+		return err
 	}
 	switch row.Kind {
 	case CommandInstall:
@@ -101,7 +99,7 @@ func (s *session) settle(state *StateRow, outcome Outcome, message string) error
 // creditRemove takes any final answer as gone: an error says that there is no such profile, or that the device will never let it go.
 func (s *session) creditRemove(row *CommandRow, r Report) error {
 	record, err := s.tx.Record(s.channel.ID, row.Key)
-	if err != nil || record == nil {
+	if err != nil || record == nil || record.CommandUUID != row.UUID { // installed again since
 		return err
 	}
 	if r.Status == StatusNotNow {
@@ -111,31 +109,18 @@ func (s *session) creditRemove(row *CommandRow, r Report) error {
 	return s.removed(record)
 }
 
-// removed forgets a record. If the identifier was assigned again while the removal was under way, it is installed again.
+// removed forgets a record.
 func (s *session) removed(record *RecordRow) error {
 	if err := s.tx.DeleteRecord(s.channel.ID, record.Identifier); err != nil {
 		return err
 	}
 	s.tx.touch(adminapi.KindArtifact, string(record.Artifact))
-	artifact, err := s.tx.ArtifactByIdentifier(s.channel.Scope, record.Identifier)
-	if err != nil {
-		return err
-	}
-	if artifact != nil {
-		state, err := s.tx.State(s.channel.ID, artifact.Key)
-		if err != nil {
-			return err
-		}
-		if state != nil && state.Outcome == OutcomeInstalled {
-			return s.settle(state, OutcomePending, "")
-		}
-	}
 	return forgetIfGone(s.tx, record.Artifact)
 }
 
 func (s *session) creditAction(row *CommandRow, r Report) error {
 	t, err := s.tx.Target(row.Key, s.device.ID)
-	if err != nil || t == nil || t.State.Final() {
+	if err != nil || t == nil {
 		return err
 	}
 	if r.Status == StatusNotNow {

@@ -159,6 +159,10 @@ func TestWhatCannotBeEncodedFailsAndTheNextIsTried(t *testing.T) {
 	w.assign(keys{"ns/bad", "ns/good"}, m)
 	w.act("ns/raw", adminapi.AppleCommand{RequestType: adminapi.AppleRaw}, m)
 	m.wantSettle("install ns/good v1")
+	w.put("ns/bad", "v2")
+	m.wantSettle()
+	w.clock.advance(48 * time.Hour)
+	w.wantWakes() // nothing is left to do for it
 	if a := w.artifact("ns/bad"); a.Failed != 1 || a.Failing[0].Message != "unknown variable $(nope)" {
 		t.Errorf("artifact = %+v", a)
 	}
@@ -206,6 +210,14 @@ func TestChangingOnesMindBeforeTheDeviceHeardOfIt(t *testing.T) {
 	removal := m.idle()
 	w.assign(keys{"ns/p"}, m)
 	w.wantDelivery(m.answer(removal, fleet.StatusAcknowledged), "install ns/p v1")
+	m.settle()
+	w.assign(nil, m)
+	removal = m.idle()
+	w.assign(keys{"ns/p"}, m)
+	m.wantSettle("install ns/p v1") // it may have removed it without saying so
+	m.answer(removal, fleet.StatusAcknowledged)
+	w.assign(nil, m)
+	m.wantSettle("remove id.ns/p")
 }
 
 func TestAssignmentOfAnArtifactThatComesLater(t *testing.T) {

@@ -230,6 +230,10 @@ func TestEndedEnrolmentMakesRoomAndItsIdentityIsOver(t *testing.T) {
 				w.wantErr(err, fleet.ErrNotEnrolled)
 			}
 			w.wantErr(w.Authenticate(w.ctx, m.id, m.ch, factsOf("A"), topic), fleet.ErrSuperseded)
+			m.intend(adminapi.IntentIgnore)
+			if d := w.device("A"); d.Ignored || d.EndReason != tc.reason {
+				t.Errorf("something is wanted of an enrolment that is over: %+v", d)
+			}
 			w.enroll("A")
 			if d := w.device("A"); d.State != adminapi.DeviceEnrolled || d.EndReason != "" || !d.Responding {
 				t.Errorf("re-enrolled device = %+v", d)

@@ -165,8 +165,16 @@ func TestStoreRestoredFromYesterday(t *testing.T) {
 	forged := second.id
 	forged.Fingerprint, forged.NotBefore = "unknown", second.id.NotBefore.Add(-time.Hour)
 	w.wantErr(w.Verify(w.ctx, forged, second.ch), fleet.ErrSuperseded)
+	w.wantErr(w.Authenticate(w.ctx, forged, second.ch, factsOf("A"), topic), fleet.ErrSuperseded)
 
 	w.wantErr(w.Verify(w.ctx, newcomer.id, newcomer.ch), fleet.ErrNotEnrolled)
 	w.wantErr(w.Authenticate(w.ctx, newcomer.id, newcomer.ch, factsOf("N"), topic), fleet.ErrNotEnrolled)
 	w.wantErr(w.CheckOut(w.ctx, newcomer.id, newcomer.ch), fleet.ErrNotEnrolled)
+
+	w.must(w.CheckOut(w.ctx, second.id, second.ch))
+	unseen := second.id
+	unseen.Fingerprint, unseen.NotBefore = "unseen", w.clock.Now()
+	w.wantErr(w.Authenticate(w.ctx, unseen, second.ch, factsOf("A"), topic), fleet.ErrSuperseded)
+	w.enroll("A")
+	w.wantErr(w.Authenticate(w.ctx, unseen, second.ch, factsOf("A"), topic), fleet.ErrSuperseded)
 }

@@ -93,7 +93,8 @@ type DesiredTx interface {
 	OpenStates(channelID string) ([]StateRow, error)
 	PutState(StateRow) error
 	// SeedDevice and SeedArtifact add the missing states of a device or of an artifact: one for each enabled channel and each artifact
-	// assigned to its device that exists in the channel's scope. A state is Installed if the channel's record has the very digest, else Pending.
+	// assigned to its device that exists in the channel's scope. A state is Installed if the channel's record has the very digest
+	// and no removal was sent, else Pending.
 	SeedDevice(deviceID string, now time.Time) error
 	SeedArtifact(key adminapi.Key, now time.Time) error
 	// DropUnassigned deletes the states of a device whose artifact is no longer assigned to it.

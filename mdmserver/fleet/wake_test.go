@@ -132,6 +132,20 @@ func TestRejectedTokenIsTriedOnceADay(t *testing.T) {
 	w.wantWakes("A")
 }
 
+func TestWorkForAPendingDeviceWakesItOnceItIsEnrolled(t *testing.T) {
+	w := newWorld(t)
+	m := &mac{world: w, id: w.identity(tokenHash), ch: deviceChannel("A")}
+	w.must(w.Authenticate(w.ctx, m.id, m.ch, factsOf("A"), topic))
+	w.act("ns/info", info, m)
+	w.wantWakes()
+	w.must(w.TokenUpdate(w.ctx, m.id, m.ch, pushInfo(m.ch), nil, false))
+	w.wantWakes("A")
+	waiting := &mac{world: w, id: w.identity(tokenHash), ch: deviceChannel("B")}
+	w.must(w.Authenticate(w.ctx, waiting.id, waiting.ch, factsOf("B"), topic))
+	w.must(w.TokenUpdate(w.ctx, waiting.id, waiting.ch, pushInfo(waiting.ch), nil, true))
+	w.wantWakes("B") // it stands in Setup Assistant
+}
+
 func TestWakeNow(t *testing.T) {
 	w := newWorld(t)
 	m := w.enroll("A")

@@ -124,7 +124,7 @@ func (t *tx) PutState(r fleet.StateRow) error { return states.put(t, r) }
 
 // seedStates takes a further condition on x (assignments), with $2 in it.
 const seedStates = `INSERT INTO states (channel_id, artifact_key, device_id, digest, outcome, message, since, offer, command_uuid, attempts, next_attempt)
-	SELECT c.id, a.key, c.device_id, a.digest, CASE WHEN r.digest = a.digest AND r.offer = '' THEN 'Installed' ELSE 'Pending' END, '', $1, '', '', 0, 0
+	SELECT c.id, a.key, c.device_id, a.digest, CASE WHEN r.digest = a.digest AND r.command_uuid = '' THEN 'Installed' ELSE 'Pending' END, '', $1, '', '', 0, 0
 	FROM assignments x
 	JOIN artifacts a ON a.key = x.artifact_key AND NOT a.withdrawn
 	JOIN channels c ON c.device_id = x.device_id AND c.enabled AND c.scope = a.scope

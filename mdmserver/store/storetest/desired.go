@@ -54,7 +54,7 @@ func (s *suite) seeding() {
 		if st := get[*fleet.StateRow](s)(tx.State("A", "s")); st == nil || st.Outcome != fleet.OutcomeInstalled {
 			s.Errorf("what the record says is installed has the state %+v", st)
 		}
-		s.must(tx.PutRecord(fleet.RecordRow{ChannelID: "B", DeviceID: "B", Identifier: "s", Artifact: "s", Digest: "v1", Offer: fleet.Offer{State: fleet.OfferSent}}))
+		s.must(tx.PutRecord(fleet.RecordRow{ChannelID: "B", DeviceID: "B", Identifier: "s", Artifact: "s", Digest: "v1", Offer: fleet.Offer{CommandUUID: "u"}}))
 		s.must(tx.SeedArtifact("s", now))
 		s.must(tx.SeedArtifact("s", now.Add(time.Hour)))
 		want(s, get[[]fleet.StateRow](s)(tx.OpenStates("B")), stateName, "B s v1 Pending") // its removal is under way
