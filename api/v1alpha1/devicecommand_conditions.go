@@ -27,6 +27,8 @@ const (
 	DeviceCommandConfirmationMismatch = "ConfirmationMismatch"
 	// DeviceCommandSpecConflict: a command of this name with another spec is still running at the server. Use another name, or wait for it.
 	DeviceCommandSpecConflict = "SpecConflict"
+	// DeviceCommandSecretTaken: the Secret <name>-pin exists and belongs to something else. Delete it; the server keeps the PINs meanwhile.
+	DeviceCommandSecretTaken = "SecretTaken"
 	// DeviceCommandRunning: devices have not all answered. Wait; the deadline ends it.
 	DeviceCommandRunning = "Running"
 	// DeviceCommandDone: every device did it. Nothing to do.
