@@ -192,7 +192,7 @@ func TestServerRenewsIdentities(t *testing.T) {
 }
 
 // idle is an idle message signed with the identity of now.
-func idle(t *testing.T, device *devicesim.Device) devicesim.Message {
+func idle(t testing.TB, device *devicesim.Device) devicesim.Message {
 	t.Helper()
 	message, err := device.PrepareIdle()
 	fatal(t, err)

@@ -41,7 +41,7 @@ type world struct {
 	offset  atomic.Int64
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{web: pki.NewCA(t, "web")}
 	w.offset.Store(int64(-behind))
@@ -90,7 +90,7 @@ func (w *world) pass(t *testing.T, d time.Duration) {
 }
 
 // token stores a token whose secret is its key.
-func (w *world) token(t *testing.T, token adminapi.Token) (url string) {
+func (w *world) token(t testing.TB, token adminapi.Token) (url string) {
 	t.Helper()
 	sum := sha256.Sum256([]byte(filepath.Base(string(token.Key))))
 	token.Hash = hex.EncodeToString(sum[:])
@@ -99,7 +99,7 @@ func (w *world) token(t *testing.T, token adminapi.Token) (url string) {
 	return w.URL + "/enroll/" + filepath.Base(string(token.Key))
 }
 
-func (w *world) device(t *testing.T, hardware devicesim.Hardware, change func(*devicesim.Options)) *devicesim.Device {
+func (w *world) device(t testing.TB, hardware devicesim.Hardware, change func(*devicesim.Options)) *devicesim.Device {
 	t.Helper()
 	opts := devicesim.Options{
 		Hardware: hardware, Roots: w.web.Pool(), Key: keys.Key, After: atOnce, Client: &http.Client{Transport: w.network},
@@ -113,7 +113,7 @@ func (w *world) device(t *testing.T, hardware devicesim.Hardware, change func(*d
 }
 
 // enrolled enrols a device and returns the server's view of it.
-func (w *world) enrolled(t *testing.T, hardware devicesim.Hardware, change func(*devicesim.Options)) (*devicesim.Device, adminapi.Device) {
+func (w *world) enrolled(t testing.TB, hardware devicesim.Hardware, change func(*devicesim.Options)) (*devicesim.Device, adminapi.Device) {
 	t.Helper()
 	device := w.device(t, hardware, change)
 	fatal(t, device.Enroll(t.Context(), w.URL+"/enroll/any"))
@@ -121,7 +121,7 @@ func (w *world) enrolled(t *testing.T, hardware devicesim.Hardware, change func(
 }
 
 // known is what the server knows of the device with this serial number, or of the only one.
-func (w *world) known(t *testing.T, device *devicesim.Device) adminapi.Device {
+func (w *world) known(t testing.TB, device *devicesim.Device) adminapi.Device {
 	t.Helper()
 	page, err := w.ListDevices(t.Context(), "", adminapi.MaxPage)
 	fatal(t, err)
@@ -204,7 +204,7 @@ func (w *world) push(t *testing.T, pushes *devicesim.Pushes) int {
 	return len(wakes)
 }
 
-func fatal(t *testing.T, err error) {
+func fatal(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

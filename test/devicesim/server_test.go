@@ -278,7 +278,7 @@ func encode(v any) []byte {
 	return data
 }
 
-func check(t *testing.T, err error) {
+func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Error(err)

@@ -52,7 +52,7 @@ func command() *cobra.Command {
 
 Each device gets a certificate over SCEP, enrols and then connects at each push and each poll. It tries to enrol until it succeeds.
 A line is printed for each thing that happens to a device. The devices run until SIGTERM and keep nothing: the next run enrols
-anew, as devices do that were erased.`,
+anew, like erased devices, which the server refuses until their old enrolment is released or ended.`,
 		Example: `  devicesim --enroll-url https://mdm.example.com/enroll/TOKEN --ca ca.crt --count 3 \
     --serial-prefix DEMO --push-control http://apnsfake:8080 --poll-interval 1m`,
 		Version:      version,

@@ -2,6 +2,10 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -44,5 +48,36 @@ func TestBadFlags(t *testing.T) {
 		if _, err := execute(t, test.args...); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%v: %v", test.args, err)
 		}
+	}
+}
+
+// A device that cannot enrol says so without the token in the URL, tries again, and stops when it is told to.
+func TestRunTriesUntilItIsStopped(t *testing.T) {
+	tries := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		select {
+		case tries <- struct{}{}:
+		case <-r.Context().Done():
+		}
+	}))
+	defer server.Close()
+	ctx, stop := context.WithCancel(t.Context())
+	out, in := io.Pipe()
+	c := command()
+	c.SetArgs([]string{"--enroll-url", server.URL + "/enroll/TOKEN", "--kind", "iPhone", "--serial-prefix", "CMD", "--first", "7", "--retry-interval", "1ms"})
+	c.SetOut(in)
+	go func() {
+		<-tries
+		<-tries
+		stop()
+	}()
+	go func() { in.CloseWithError(c.ExecuteContext(ctx)) }()
+	printed, err := io.ReadAll(out)
+	if err != nil {
+		t.Errorf("stopped: %v", err)
+	}
+	if text := string(printed); !strings.Contains(text, "CMD000000007 failed to enrol") || !strings.Contains(text, "503") || strings.Contains(text, "TOKEN") {
+		t.Errorf("printed:\n%s", text)
 	}
 }
