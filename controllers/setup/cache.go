@@ -16,8 +16,10 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
+	"github.com/kubemdm/kubemdm/controllers/devicecommand"
 	"github.com/kubemdm/kubemdm/controllers/internal/link"
 	"github.com/kubemdm/kubemdm/controllers/internal/owned"
+	"github.com/kubemdm/kubemdm/controllers/internal/roster"
 )
 
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
@@ -31,6 +33,8 @@ func cacheOptions(namespaces []string) cache.Options {
 			&appsv1.StatefulSet{}: ours, &corev1.Service{}: ours, &corev1.ConfigMap{}: ours,
 			&networkingv1.NetworkPolicy{}: ours, &networkingv1.Ingress{}: ours, &policyv1.PodDisruptionBudget{}: ours,
 			&cmapi.Certificate{}: ours, &cmapi.Issuer{}: ours, &gatewayv1.TLSRoute{}: ours,
+			// The managed fields of a Device tell the labels of its token from those of people.
+			&mdmv1alpha1.Device{}: {Transform: func(o any) (any, error) { return o, nil }},
 		},
 	}
 	if len(namespaces) > 0 {
@@ -68,6 +72,8 @@ func indexFields(ctx context.Context, indexer client.FieldIndexer) error {
 		{&mdmv1alpha1.DeviceCommand{}, link.FieldServer, func(o client.Object) []string {
 			return []string{o.(*mdmv1alpha1.DeviceCommand).Spec.ServerRef.Name}
 		}},
+		{&mdmv1alpha1.Device{}, roster.FieldIdentity, roster.IndexIdentities},
+		{&mdmv1alpha1.DeviceCommand{}, devicecommand.FieldDevice, devicecommand.IndexDevice},
 		{&mdmv1alpha1.MDMServer{}, owned.FieldAPNSCertificate, func(o client.Object) []string {
 			if ref := o.(*mdmv1alpha1.MDMServer).Spec.Apple.APNSCertificateRef; ref != nil {
 				return []string{ref.Name}

@@ -23,10 +23,14 @@ import (
 
 	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
 	"github.com/kubemdm/kubemdm/controllers/apnscertificate"
+	"github.com/kubemdm/kubemdm/controllers/device"
+	"github.com/kubemdm/kubemdm/controllers/devicecommand"
 	"github.com/kubemdm/kubemdm/controllers/enrollmenttoken"
 	"github.com/kubemdm/kubemdm/controllers/internal/link"
 	"github.com/kubemdm/kubemdm/controllers/internal/loop"
+	"github.com/kubemdm/kubemdm/controllers/internal/pace"
 	"github.com/kubemdm/kubemdm/controllers/mdmserver"
+	"github.com/kubemdm/kubemdm/controllers/profile"
 	"github.com/kubemdm/kubemdm/webhooks"
 )
 
@@ -92,6 +96,10 @@ func Controllers(d Deps) []Controller {
 		&mdmserver.Reconciler{Engine: d.Engine, Links: d.Links, Image: d.Options.ServerImage, Namespace: d.Options.Namespace},
 		&apnscertificate.Reconciler{Engine: d.Engine, Links: d.Links},
 		&enrollmenttoken.Reconciler{Engine: d.Engine, Links: d.Links},
+		&device.Reconciler{Engine: d.Engine, Links: d.Links},
+		&device.Roster{Client: d.Engine.Client, Links: d.Links, Clock: d.Engine.Clock},
+		&profile.Reconciler{Engine: d.Engine, Links: d.Links, Pace: pace.New(d.Engine.Clock)},
+		&devicecommand.Reconciler{Engine: d.Engine, Links: d.Links, Pace: pace.New(d.Engine.Clock)},
 	}
 }
 
