@@ -1,0 +1,193 @@
+package harness
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
+)
+
+// Names of what the walk makes.
+const (
+	ServerName   = "mdm"
+	ProfileName  = "screen-lock"
+	CommandName  = "restart-sales"
+	fakeAppleCA  = "fake-apple-ca"
+	caKey        = "ca.crt"
+	profileOnMac = "io.kubemdm.%s." + ProfileName // its PayloadIdentifier in a namespace
+)
+
+// team is some simulated Macs that enrol with one token.
+type team struct {
+	name, serialPrefix string
+	count              int
+}
+
+var teams = []team{{"design", "DESIGN", 2}, {"sales", "SALES", 1}}
+
+// targeted is how many Macs the profile selects.
+const targeted = 2
+
+// Walk is the main path, from an empty namespace to managed Macs.
+type Walk struct {
+	*Cluster
+	// Namespace of the fleet.
+	Namespace string
+}
+
+// Step is one step of the walk.
+type Step struct {
+	Title string
+	Do    func(context.Context) error
+}
+
+// Steps are the walk in order. Each returns when what its title says is true.
+func (w *Walk) Steps() []Step {
+	return []Step{
+		{"the operator is installed with Helm", Install},
+		{"the namespace " + w.Namespace + " is empty", w.startOver},
+		{"a stand-in for Apple's push service runs, with a push certificate", w.fakeApple},
+		{"a device management server is ready", w.serve},
+		{"three Macs are enrolled", w.enrol},
+		{"the profile is on two of them", w.configure},
+		{"one of them has restarted", w.restart},
+		{"the edited profile is on two of them again", w.edit},
+	}
+}
+
+func (w *Walk) startOver(ctx context.Context) error {
+	if err := w.DeleteNamespace(ctx, w.Namespace); err != nil {
+		return err
+	}
+	return w.CreateNamespace(ctx, w.Namespace)
+}
+
+func (w *Walk) fakeApple(ctx context.Context) error {
+	if err := w.Cluster.Apply(ctx, w.Namespace, "push.yaml", nil); err != nil {
+		return err
+	}
+	ca := &corev1.Secret{ObjectMeta: w.meta(fakeAppleCA)}
+	err := Wait(ctx, "the CA of the push service", func(ctx context.Context) (bool, string, error) {
+		err := w.Get(ctx, client.ObjectKeyFromObject(ca), ca)
+		return len(ca.Data[caKey]) > 0, "", err
+	})
+	if err != nil {
+		return err
+	}
+	return w.Create(ctx, &corev1.ConfigMap{ObjectMeta: w.meta(fakeAppleCA), Data: map[string]string{caKey: string(ca.Data[caKey])}})
+}
+
+func (w *Walk) serve(ctx context.Context) error {
+	if err := w.Cluster.Apply(ctx, w.Namespace, "server.yaml", nil); err != nil {
+		return err
+	}
+	push := &mdmv1alpha1.APNSCertificate{ObjectMeta: w.meta("push")}
+	if err := Wait(ctx, "the push certificate", w.Satisfied(push, mdmv1alpha1.ConditionReady)); err != nil {
+		return err
+	}
+	server := &mdmv1alpha1.MDMServer{ObjectMeta: w.meta(ServerName)}
+	return Wait(ctx, "the server", w.Satisfied(server, mdmv1alpha1.ConditionReady, mdmv1alpha1.MDMServerPushReady))
+}
+
+func (w *Walk) enrol(ctx context.Context) error {
+	if err := w.Cluster.Apply(ctx, w.Namespace, "tokens.yaml", nil); err != nil {
+		return err
+	}
+	want := 0
+	for _, team := range teams {
+		want += team.count
+		values := map[string]string{"TEAM": team.name, "SERIAL_PREFIX": team.serialPrefix, "COUNT": strconv.Itoa(team.count)}
+		if err := w.Cluster.Apply(ctx, w.Namespace, "macs.yaml", values); err != nil {
+			return err
+		}
+	}
+	return Wait(ctx, "the Macs to enrol", func(ctx context.Context) (bool, string, error) {
+		devices := &mdmv1alpha1.DeviceList{}
+		if err := w.List(ctx, devices, client.InNamespace(w.Namespace)); err != nil {
+			return false, "", err
+		}
+		enrolled := 0
+		for i := range devices.Items {
+			done, missing, err := w.Satisfied(&devices.Items[i], mdmv1alpha1.ConditionReady, mdmv1alpha1.DeviceEnrolled)(ctx)
+			if !done {
+				return false, missing, err
+			}
+			enrolled++
+		}
+		return enrolled == want, fmt.Sprintf("%d of %d", enrolled, want), nil
+	})
+}
+
+func (w *Walk) configure(ctx context.Context) error {
+	if err := w.Cluster.Apply(ctx, w.Namespace, "profile.yaml", nil); err != nil {
+		return err
+	}
+	return w.installed(ctx, "", targeted)
+}
+
+// installed waits until the profile is on the Macs that it selects with a digest other than before, by what the Profile says and by what the Macs
+// have said in all since they were started.
+func (w *Walk) installed(ctx context.Context, before string, inAll int) error {
+	profile := &mdmv1alpha1.Profile{ObjectMeta: w.meta(ProfileName)}
+	converged := w.Satisfied(profile, mdmv1alpha1.ConditionReady, mdmv1alpha1.ProfileConverged)
+	err := Wait(ctx, "the profile to be installed", func(ctx context.Context) (bool, string, error) {
+		done, missing, err := converged(ctx)
+		if !done {
+			return false, missing, err
+		}
+		status := profile.Status
+		return status.Digest != before && *status.Targeted == targeted && *status.Installed == targeted,
+			fmt.Sprintf("targeted=%d installed=%d digest=%s", *status.Targeted, *status.Installed, status.Digest), nil
+	})
+	if err != nil {
+		return err
+	}
+	logs, err := w.Logs(ctx, w.Namespace, "macs-"+teams[0].name, 1000)
+	if err != nil {
+		return err
+	}
+	line := "installed profile " + fmt.Sprintf(profileOnMac, w.Namespace)
+	if n := strings.Count(logs, line); n != inAll {
+		return fmt.Errorf("the Macs have printed %q %d times, not %d times", line, n, inAll)
+	}
+	return nil
+}
+
+func (w *Walk) restart(ctx context.Context) error {
+	if err := w.Cluster.Apply(ctx, w.Namespace, "restart.yaml", nil); err != nil {
+		return err
+	}
+	command := &mdmv1alpha1.DeviceCommand{ObjectMeta: w.meta(CommandName)}
+	if err := Wait(ctx, "the restart", w.Satisfied(command, mdmv1alpha1.DeviceCommandSucceeded)); err != nil {
+		return err
+	}
+	if counts := command.Status.Counts; counts == nil || counts.Succeeded != 1 {
+		return fmt.Errorf("the restart has succeeded on %+v, not on one Mac", counts)
+	}
+	return nil
+}
+
+func (w *Walk) edit(ctx context.Context) error {
+	profile := &mdmv1alpha1.Profile{ObjectMeta: w.meta(ProfileName)}
+	if err := w.Get(ctx, client.ObjectKeyFromObject(profile), profile); err != nil {
+		return err
+	}
+	patch := client.RawPatch(types.JSONPatchType,
+		[]byte(`[{"op": "replace", "path": "/spec/apple/payloads/items/0/settings/idleTime", "value": 300}]`))
+	before := profile.Status.Digest
+	if err := w.Patch(ctx, profile, patch); err != nil {
+		return err
+	}
+	return w.installed(ctx, before, 2*targeted)
+}
+
+func (w *Walk) meta(name string) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Namespace: w.Namespace, Name: name}
+}
