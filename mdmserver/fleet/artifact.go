@@ -141,7 +141,7 @@ func (f *Fleet) PutAssignments(ctx context.Context, b adminapi.AssignmentBatch) 
 				reply.Stale = append(reply.Stale, a.DeviceID)
 				continue
 			}
-			if err := f.assign(tx, a, missing); err != nil {
+			if err := assign(tx, a, missing); err != nil {
 				return err
 			}
 		}
@@ -158,11 +158,7 @@ func (f *Fleet) PutAssignments(ctx context.Context, b adminapi.AssignmentBatch) 
 }
 
 // assign brings the assignments of one device to the set, adding to missing what does not exist. The same set again changes nothing.
-func (f *Fleet) assign(tx *txn, a adminapi.Assignment, missing map[adminapi.Key]bool) error {
-	have, err := tx.AssignmentsOf(a.DeviceID)
-	if err != nil {
-		return err
-	}
+func assign(tx *txn, a adminapi.Assignment, missing map[adminapi.Key]bool) error {
 	for _, key := range a.Artifacts {
 		artifact, err := tx.Artifact(key)
 		if err != nil {
@@ -172,27 +168,9 @@ func (f *Fleet) assign(tx *txn, a adminapi.Assignment, missing map[adminapi.Key]
 			missing[key] = true
 		}
 	}
-	changed := false
-	for _, key := range have {
-		if !slices.Contains(a.Artifacts, key) {
-			changed = true
-			tx.touch(adminapi.KindArtifact, string(key))
-			if err := tx.DeleteAssignment(a.DeviceID, key); err != nil {
-				return err
-			}
-		}
-	}
-	for _, key := range a.Artifacts {
-		if !slices.Contains(have, key) {
-			changed = true
-			tx.touch(adminapi.KindArtifact, string(key))
-			if err := tx.PutAssignment(a.DeviceID, key); err != nil {
-				return err
-			}
-		}
-	}
-	if !changed {
-		return nil
+	changed, err := replaceAssignments(tx, a)
+	if err != nil || !changed {
+		return err
 	}
 	failing, err := tx.CountFailing(a.DeviceID)
 	if err != nil {
@@ -208,6 +186,32 @@ func (f *Fleet) assign(tx *txn, a adminapi.Assignment, missing map[adminapi.Key]
 		return err
 	}
 	return tx.wakeAll(a.DeviceID)
+}
+
+func replaceAssignments(tx *txn, a adminapi.Assignment) (changed bool, err error) {
+	have, err := tx.AssignmentsOf(a.DeviceID)
+	if err != nil {
+		return false, err
+	}
+	dropped, added := without(have, a.Artifacts), without(a.Artifacts, have)
+	for _, key := range dropped {
+		tx.touch(adminapi.KindArtifact, string(key))
+		if err := tx.DeleteAssignment(a.DeviceID, key); err != nil {
+			return false, err
+		}
+	}
+	for _, key := range added {
+		tx.touch(adminapi.KindArtifact, string(key))
+		if err := tx.PutAssignment(a.DeviceID, key); err != nil {
+			return false, err
+		}
+	}
+	return len(dropped)+len(added) > 0, nil
+}
+
+// without returns the keys that are not among the others.
+func without(keys, others []adminapi.Key) []adminapi.Key {
+	return slices.DeleteFunc(slices.Clone(keys), func(k adminapi.Key) bool { return slices.Contains(others, k) })
 }
 
 // ListArtifacts lists the states of all artifacts, withdrawn ones included.

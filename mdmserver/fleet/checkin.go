@@ -197,8 +197,8 @@ func closeUserChannel(tx *txn, ch Channel) error {
 	return tx.DeleteUserChannels(ch.DeviceID, ch.ID)
 }
 
-// clearing runs clear, which deletes desired state or records of a device, and sees to the artifacts that this changes.
-func clearing(tx *txn, deviceID string, clear func() error) error {
+// clearing runs del, which deletes desired state or records of a device, and sees to the artifacts that this changes.
+func clearing(tx *txn, deviceID string, del func() error) error {
 	assigned, err := tx.AssignmentsOf(deviceID)
 	if err != nil {
 		return err
@@ -207,7 +207,7 @@ func clearing(tx *txn, deviceID string, clear func() error) error {
 	if err != nil {
 		return err
 	}
-	if err := clear(); err != nil {
+	if err := del(); err != nil {
 		return err
 	}
 	for _, key := range append(assigned, recorded...) {

@@ -15,7 +15,7 @@ func (s *session) credit(r Report) error {
 			return err
 		}
 	}
-	if r.Status == StatusIdle || r.CommandUUID == "" {
+	if r.Status == StatusIdle {
 		return nil
 	}
 	row, err := s.tx.Command(r.CommandUUID)
@@ -25,6 +25,10 @@ func (s *session) credit(r Report) error {
 	if err := s.tx.DeleteCommand(row.UUID); err != nil {
 		return err
 	}
+	return s.creditCommand(row, r)
+}
+
+func (s *session) creditCommand(row *CommandRow, r Report) error {
 	switch row.Kind {
 	case CommandInstall:
 		return s.creditInstall(row, r)

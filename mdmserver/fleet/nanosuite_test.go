@@ -93,7 +93,7 @@ func (n *nanoStore) StoreAuthenticate(r *mdm.Request, msg *mdm.Authenticate) err
 }
 
 func (n *nanoStore) StoreTokenUpdate(r *mdm.Request, msg *mdm.TokenUpdate) error {
-	push := fleet.PushInfo{Token: msg.Push.Token, Magic: msg.PushMagic, Topic: msg.Topic}
+	push := fleet.PushInfo{Token: msg.Token, Magic: msg.PushMagic, Topic: msg.Topic}
 	return n.world.TokenUpdate(r.Context(), n.identity(r.ID), deviceChannel(r.ID), push, msg.UnlockToken, false)
 }
 

@@ -101,7 +101,7 @@ func FuzzOpen(f *testing.F) {
 	f.Add([]byte{1, 255})
 	f.Fuzz(func(t *testing.T, sealed []byte) {
 		plain, err := s.Open(sealed, []byte("row"))
-		if err == nil && !(bytes.Equal(sealed, good) && string(plain) == "secret") {
+		if err == nil && (!bytes.Equal(sealed, good) || string(plain) != "secret") {
 			t.Errorf("a forged value opened as %q", plain)
 		}
 	})

@@ -15,9 +15,9 @@ func stateName(r fleet.StateRow) string {
 func recordName(r fleet.RecordRow) string { return r.ChannelID + " " + r.Identifier }
 
 // artifact stores an artifact whose identifier is its key.
-func (s *suite) artifact(tx fleet.Tx, key adminapi.Key, scope adminapi.Scope, digest string) {
+func (s *suite) artifact(tx fleet.Tx, key adminapi.Key, scope adminapi.Scope) {
 	s.Helper()
-	s.must(tx.PutArtifact(fleet.ArtifactRow{Key: key, Scope: scope, Identifier: string(key), Digest: digest}))
+	s.must(tx.PutArtifact(fleet.ArtifactRow{Key: key, Scope: scope, Identifier: string(key), Digest: "v1"}))
 }
 
 func (s *suite) state(tx fleet.Tx, channel, device string, artifact adminapi.Key, o fleet.Outcome) {
@@ -25,9 +25,9 @@ func (s *suite) state(tx fleet.Tx, channel, device string, artifact adminapi.Key
 	s.must(tx.PutState(fleet.StateRow{ChannelID: channel, DeviceID: device, Artifact: artifact, Digest: "v1", Outcome: o, Since: now}))
 }
 
-func (s *suite) record(tx fleet.Tx, channel, device, identifier string, artifact adminapi.Key, digest string) {
+func (s *suite) record(tx fleet.Tx, channel, device, identifier string, artifact adminapi.Key) {
 	s.Helper()
-	s.must(tx.PutRecord(fleet.RecordRow{ChannelID: channel, DeviceID: device, Identifier: identifier, Artifact: artifact, Digest: digest}))
+	s.must(tx.PutRecord(fleet.RecordRow{ChannelID: channel, DeviceID: device, Identifier: identifier, Artifact: artifact, Digest: "v1"}))
 }
 
 func (s *suite) seeding() {
@@ -36,8 +36,8 @@ func (s *suite) seeding() {
 		s.user(tx, "A", "ann")
 		s.enrolled(tx, "B")
 		s.enrolled(tx, "off", func(_ *fleet.DeviceRow, c *fleet.ChannelRow) { c.Enabled = false })
-		s.artifact(tx, "s", adminapi.ScopeSystem, "v1")
-		s.artifact(tx, "u", adminapi.ScopeUser, "v1")
+		s.artifact(tx, "s", adminapi.ScopeSystem)
+		s.artifact(tx, "u", adminapi.ScopeUser)
 		s.must(tx.PutArtifact(fleet.ArtifactRow{Key: "w", Scope: adminapi.ScopeSystem, Identifier: "w", Digest: "v1", Withdrawn: true}))
 		for _, device := range []string{"A", "B", "off"} {
 			for _, key := range []adminapi.Key{"s", "u", "w", "missing"} {
@@ -45,7 +45,7 @@ func (s *suite) seeding() {
 				s.must(tx.PutAssignment(device, key))
 			}
 		}
-		s.record(tx, "A", "A", "s", "s", "v1")
+		s.record(tx, "A", "A", "s", "s")
 		s.must(tx.SeedDevice("A", now))
 		s.must(tx.SeedDevice("off", now))
 		want(s, get[[]fleet.StateRow](s)(tx.OpenStates("A")), stateName)
@@ -76,8 +76,8 @@ func (s *suite) seeding() {
 
 func (s *suite) artifactChanges() {
 	s.update(func(tx fleet.Tx) {
-		s.artifact(tx, "p", adminapi.ScopeSystem, "v1")
-		s.artifact(tx, "q", adminapi.ScopeSystem, "v1")
+		s.artifact(tx, "p", adminapi.ScopeSystem)
+		s.artifact(tx, "q", adminapi.ScopeSystem)
 		for i, o := range []fleet.Outcome{fleet.OutcomeFailed, fleet.OutcomeInstalled, fleet.OutcomeNotNow} {
 			id := fmt.Sprint("D", i)
 			s.enrolled(tx, id)
@@ -107,6 +107,10 @@ func (s *suite) artifactChanges() {
 			s.Errorf("a deleted artifact is %+v", a)
 		}
 	})
+}
+
+func (s *suite) ownership() {
+	s.update(func(tx fleet.Tx) { s.artifact(tx, "q", adminapi.ScopeSystem) })
 	err := s.store.Update(s.Context(), func(tx fleet.Tx) error {
 		return tx.PutArtifact(fleet.ArtifactRow{Key: "thief", Scope: adminapi.ScopeSystem, Identifier: "q"})
 	})
@@ -126,12 +130,12 @@ func (s *suite) records() {
 	s.update(func(tx fleet.Tx) {
 		s.enrolled(tx, "A")
 		s.user(tx, "A", "ann")
-		s.artifact(tx, "p", adminapi.ScopeSystem, "v1")
+		s.artifact(tx, "p", adminapi.ScopeSystem)
 		s.state(tx, "A", "A", "p", fleet.OutcomePending)
-		s.record(tx, "A", "A", "p", "another", "v1") // p is assigned and carries it
-		s.record(tx, "A", "A", "z", "p", "v1")
-		s.record(tx, "A", "A", "y", "gone", "v1")
-		s.record(tx, "A:ann", "A", "p", "p", "v1") // not assigned on this channel
+		s.record(tx, "A", "A", "p", "another") // p is assigned and carries it
+		s.record(tx, "A", "A", "z", "p")
+		s.record(tx, "A", "A", "y", "gone")
+		s.record(tx, "A:ann", "A", "p", "p") // not assigned on this channel
 		want(s, get[[]fleet.RecordRow](s)(tx.StrayRecords("A")), recordName, "A y", "A z")
 		want(s, get[[]fleet.RecordRow](s)(tx.StrayRecords("A:ann")), recordName, "A:ann p")
 		want(s, get[[]adminapi.Key](s)(tx.RecordedArtifacts("A")), func(k adminapi.Key) string { return string(k) }, "another", "gone", "p")
@@ -163,7 +167,7 @@ func (s *suite) records() {
 func (s *suite) furnish(tx fleet.Tx, channel, device string) {
 	s.Helper()
 	s.state(tx, channel, device, "p", fleet.OutcomeFailed)
-	s.record(tx, channel, device, "x", "p", "v1")
+	s.record(tx, channel, device, "x", "p")
 	s.must(tx.PutCommand(fleet.CommandRow{UUID: "of " + channel, ChannelID: channel, Kind: fleet.CommandInstall, Key: "p"}))
 }
 
@@ -184,7 +188,7 @@ func (s *suite) furnished(tx fleet.Tx, channel string) int {
 
 func (s *suite) clearing() {
 	s.update(func(tx fleet.Tx) {
-		s.artifact(tx, "p", adminapi.ScopeSystem, "v1")
+		s.artifact(tx, "p", adminapi.ScopeSystem)
 		for _, device := range []string{"A", "B"} {
 			s.enrolled(tx, device)
 			s.must(tx.PutAssignment(device, "p"))
@@ -210,7 +214,7 @@ func (s *suite) clearing() {
 
 func (s *suite) reoffering() {
 	s.update(func(tx fleet.Tx) {
-		s.artifact(tx, "p", adminapi.ScopeSystem, "v1")
+		s.artifact(tx, "p", adminapi.ScopeSystem)
 		offer := fleet.Offer{State: fleet.OfferSent, CommandUUID: "u", Attempts: 2, NextAttempt: now}
 		s.must(tx.PutAction(fleet.ActionRow{ID: "a"}))
 		for _, id := range []string{"A", "B"} {
@@ -237,8 +241,8 @@ func (s *suite) reoffering() {
 
 func (s *suite) counting() {
 	s.update(func(tx fleet.Tx) {
-		s.artifact(tx, "p", adminapi.ScopeUser, "v1")
-		s.artifact(tx, "q", adminapi.ScopeUser, "v1")
+		s.artifact(tx, "p", adminapi.ScopeUser)
+		s.artifact(tx, "q", adminapi.ScopeUser)
 		for id, outcomes := range map[string][]fleet.Outcome{
 			"installed": {fleet.OutcomeInstalled, fleet.OutcomeInstalled}, "pending": {fleet.OutcomeInstalled, fleet.OutcomePending},
 			"notnow": {fleet.OutcomePending, fleet.OutcomeNotNow}, "failed": {fleet.OutcomeNotNow, fleet.OutcomeFailed},
@@ -253,8 +257,8 @@ func (s *suite) counting() {
 			for i, o := range outcomes {
 				s.user(tx, id, fmt.Sprint(i))
 				s.state(tx, fmt.Sprint(id, ":", i), id, "p", o)
-				s.record(tx, fmt.Sprint(id, ":", i), id, "p", "p", "v1")
-				s.record(tx, fmt.Sprint(id, ":", i), id, "old", "q", "v1")
+				s.record(tx, fmt.Sprint(id, ":", i), id, "p", "p")
+				s.record(tx, fmt.Sprint(id, ":", i), id, "old", "q")
 			}
 		}
 		if c := get[fleet.ArtifactCounts](s)(tx.ArtifactCounts("p")); c != (fleet.ArtifactCounts{Targeted: 6, Installed: 1, NotNow: 1, Failed: 2}) {

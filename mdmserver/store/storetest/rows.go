@@ -47,7 +47,7 @@ func full[T any](keys func(*T)) T {
 }
 
 // kept puts a full row, reads it back, and does the same with an empty one in its place.
-func kept[T any](s *suite, tx fleet.Tx, keys func(*T), put func(T) error, read func() (*T, error)) {
+func kept[T any](s *suite, keys func(*T), put func(T) error, read func() (*T, error)) {
 	s.Helper()
 	var empty T
 	keys(&empty)
@@ -68,19 +68,19 @@ func (s *suite) rows() {
 		if row := get[*fleet.DeviceRow](s)(tx.Device("nobody")); row != nil {
 			s.Errorf("a row that was never put is %+v", row)
 		}
-		kept(s, tx, func(r *fleet.TokenRow) { r.Key = "t" }, tx.PutToken, func() (*fleet.TokenRow, error) { return tx.Token("t") })
-		kept(s, tx, func(r *fleet.ChallengeRow) { r.SecretHash = "c" }, tx.PutChallenge, func() (*fleet.ChallengeRow, error) { return tx.Challenge("c") })
-		kept(s, tx, func(r *fleet.EnrollmentRow) { r.ID = "e" }, tx.PutEnrollment, func() (*fleet.EnrollmentRow, error) { return tx.Enrollment("e") })
-		kept(s, tx, func(r *fleet.IdentityRow) { r.Fingerprint = "i" }, tx.PutIdentity, func() (*fleet.IdentityRow, error) { return tx.Identity("i") })
-		kept(s, tx, func(r *fleet.DeviceRow) { r.ID = "D" }, tx.PutDevice, func() (*fleet.DeviceRow, error) { return tx.Device("D") })
-		kept(s, tx, func(r *fleet.ChannelRow) { r.ID, r.DeviceID = "D", "D" }, tx.PutChannel, func() (*fleet.ChannelRow, error) { return tx.Channel("D") })
-		kept(s, tx, func(r *fleet.ArtifactRow) { r.Key = "p" }, tx.PutArtifact, func() (*fleet.ArtifactRow, error) { return tx.Artifact("p") })
-		kept(s, tx, func(r *fleet.StateRow) { r.ChannelID, r.Artifact = "D", "p" }, tx.PutState, func() (*fleet.StateRow, error) { return tx.State("D", "p") })
-		kept(s, tx, func(r *fleet.RecordRow) { r.ChannelID, r.Identifier = "D", "x" }, tx.PutRecord, func() (*fleet.RecordRow, error) { return tx.Record("D", "x") })
-		kept(s, tx, func(r *fleet.CommandRow) { r.ChannelID, r.Kind, r.Key, r.UUID = "D", "k", "k", "u" }, tx.PutCommand,
+		kept(s, func(r *fleet.TokenRow) { r.Key = "t" }, tx.PutToken, func() (*fleet.TokenRow, error) { return tx.Token("t") })
+		kept(s, func(r *fleet.ChallengeRow) { r.SecretHash = "c" }, tx.PutChallenge, func() (*fleet.ChallengeRow, error) { return tx.Challenge("c") })
+		kept(s, func(r *fleet.EnrollmentRow) { r.ID = "e" }, tx.PutEnrollment, func() (*fleet.EnrollmentRow, error) { return tx.Enrollment("e") })
+		kept(s, func(r *fleet.IdentityRow) { r.Fingerprint = "i" }, tx.PutIdentity, func() (*fleet.IdentityRow, error) { return tx.Identity("i") })
+		kept(s, func(r *fleet.DeviceRow) { r.ID = "D" }, tx.PutDevice, func() (*fleet.DeviceRow, error) { return tx.Device("D") })
+		kept(s, func(r *fleet.ChannelRow) { r.ID, r.DeviceID = "D", "D" }, tx.PutChannel, func() (*fleet.ChannelRow, error) { return tx.Channel("D") })
+		kept(s, func(r *fleet.ArtifactRow) { r.Key = "p" }, tx.PutArtifact, func() (*fleet.ArtifactRow, error) { return tx.Artifact("p") })
+		kept(s, func(r *fleet.StateRow) { r.ChannelID, r.Artifact = "D", "p" }, tx.PutState, func() (*fleet.StateRow, error) { return tx.State("D", "p") })
+		kept(s, func(r *fleet.RecordRow) { r.ChannelID, r.Identifier = "D", "x" }, tx.PutRecord, func() (*fleet.RecordRow, error) { return tx.Record("D", "x") })
+		kept(s, func(r *fleet.CommandRow) { r.ChannelID, r.Kind, r.Key, r.UUID = "D", "k", "k", "u" }, tx.PutCommand,
 			func() (*fleet.CommandRow, error) { return tx.Command("u") })
-		kept(s, tx, func(r *fleet.ActionRow) { r.ID, r.Key = "a", "ns/a" }, tx.PutAction, func() (*fleet.ActionRow, error) { return tx.ActionByID("a") })
-		kept(s, tx, func(r *fleet.TargetRow) { r.ActionID, r.DeviceID = "a", "D" }, tx.PutTarget, func() (*fleet.TargetRow, error) { return tx.Target("a", "D") })
+		kept(s, func(r *fleet.ActionRow) { r.ID, r.Key = "a", "ns/a" }, tx.PutAction, func() (*fleet.ActionRow, error) { return tx.ActionByID("a") })
+		kept(s, func(r *fleet.TargetRow) { r.ActionID, r.DeviceID = "a", "D" }, tx.PutTarget, func() (*fleet.TargetRow, error) { return tx.Target("a", "D") })
 	})
 }
 

@@ -30,6 +30,7 @@ func Run(t *testing.T, open func(t *testing.T) fleet.Store) {
 		"channels":         (*suite).channels,
 		"seeding":          (*suite).seeding,
 		"artifact changes": (*suite).artifactChanges,
+		"ownership":        (*suite).ownership,
 		"records":          (*suite).records,
 		"clearing":         (*suite).clearing,
 		"reoffering":       (*suite).reoffering,
