@@ -214,6 +214,12 @@ func TestARolloutTouchesNoDevice(t *testing.T) {
 	if got := fmt.Sprint(touched); got != "map[artifact:1]" {
 		t.Errorf("the rollout touched %s", got)
 	}
+	if err := macs.Idle(ctx, 8); err != nil {
+		t.Fatal(err)
+	}
+	if changes := w.settle(t); len(changes) != 0 {
+		t.Errorf("idle contacts changed %+v", changes)
+	}
 }
 
 // settle takes and acks all changes there are now.

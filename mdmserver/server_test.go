@@ -124,6 +124,25 @@ func TestARenewedServingCertificateIsUsedWithoutARestart(t *testing.T) {
 	}
 }
 
+// A new generation of the CA issues from the moment it is active; devices with a certificate of the retired one stay managed.
+func TestTheIdentityCARotatesWithoutARestart(t *testing.T) {
+	w := newWorld(t)
+	old, _ := w.enrolled(t, 1)
+	next := pki.NewIdentityCA(t, "device identity 2")
+	w.Put(t, "identity/2.crt", next.CertPEM())
+	w.Put(t, "identity/2.key", next.KeyPEM(t))
+	w.Put(t, "identity/roles.json", []byte(`{"1": "Retired", "2": "Active"}`))
+	hangUp(t)
+	w.awaitInfo(t, func(i *adminapi.Info) bool { return len(i.IdentityCAs) == 2 && i.IdentityCAs[1].Role == "Active" })
+	mac, _ := w.enrolled(t, 2)
+	if err := mac.Identity().Certificate.CheckSignatureFrom(next.Cert); err != nil {
+		t.Errorf("the new Mac's certificate is not of the new generation: %v", err)
+	}
+	if err := old.Idle(t.Context()); err != nil {
+		t.Errorf("the old Mac: %v", err)
+	}
+}
+
 func TestARefusedPushCertificateIsTold(t *testing.T) {
 	w := newWorld(t)
 	w.WritePair(t, "push", pki.NewCA(t, "other").Issue(t, pki.Leaf{CN: "APSP", UID: serverfiles.Topic}), nil)
