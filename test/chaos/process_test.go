@@ -2,6 +2,9 @@ package chaos
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"net"
 	"net/http"
 	"os"
@@ -81,6 +84,17 @@ func (p *process) kill(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = p.cmd.Wait() // "signal: killed"
+}
+
+// token stores an EnrollmentToken and returns the URL to enrol at.
+func (p *process) token(t *testing.T, key adminapi.Key) string {
+	t.Helper()
+	secret := rand.Text()
+	hash := sha256.Sum256([]byte(secret))
+	if _, err := p.admin.PutToken(t.Context(), adminapi.Token{Key: key, Hash: hex.EncodeToString(hash[:])}); err != nil {
+		t.Fatal(err)
+	}
+	return "https://" + serverfiles.Host + "/enroll/" + secret
 }
 
 // deviceHTTP finds the server's public name at its address.

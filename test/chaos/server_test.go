@@ -2,9 +2,6 @@ package chaos
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -13,7 +10,6 @@ import (
 
 	"github.com/kubemdm/kubemdm/internal/adminapi"
 	"github.com/kubemdm/kubemdm/test/devicesim"
-	"github.com/kubemdm/kubemdm/test/serverfiles"
 )
 
 const (
@@ -71,11 +67,7 @@ func TestEveryCommandHasOneResultThoughTheServerIsKilled(t *testing.T) {
 // enroll enrols the Macs with one token and counts what they answer from then on.
 func enroll(t *testing.T, p *process, answered *atomic.Int64) *devicesim.Fleet {
 	t.Helper()
-	secret := rand.Text()
-	hash := sha256.Sum256([]byte(secret))
-	if _, err := p.admin.PutToken(t.Context(), adminapi.Token{Key: "chaos/all", Hash: hex.EncodeToString(hash[:])}); err != nil {
-		t.Fatal(err)
-	}
+	url := p.token(t, "chaos/all")
 	client, keys := p.deviceHTTP(), devicesim.NewKeyPool(2)
 	fleet, err := devicesim.NewFleet(macs, func(i int) devicesim.Options {
 		return devicesim.Options{
@@ -91,7 +83,7 @@ func enroll(t *testing.T, p *process, answered *atomic.Int64) *devicesim.Fleet {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := fleet.Enroll(t.Context(), 4, "https://"+serverfiles.Host+"/enroll/"+secret); err != nil {
+	if err := fleet.Enroll(t.Context(), 4, url); err != nil {
 		t.Fatal(err)
 	}
 	return fleet
