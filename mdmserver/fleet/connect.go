@@ -215,13 +215,16 @@ func (o Offer) offerable(now time.Time) bool {
 	return o.State == OfferReady && !o.NextAttempt.After(now)
 }
 
-// sent notes a delivery. From the third one that nobody answered on, pauses grow: a profile that crashes a device must not keep all others from it.
+// patience is how often something is delivered at each Idle though nobody answers.
+const patience = 5
+
+// sent notes a delivery. After patience, pauses grow: a profile that crashes a device must not keep all others from it.
 func (o *Offer) sent(uuid string, now time.Time) {
 	o.State, o.CommandUUID = OfferSent, uuid
 	o.Attempts++
 	o.NextAttempt = zeroTime
-	if o.Attempts > 2 {
-		o.NextAttempt = now.Add(backoff(o.Attempts-3, 10*time.Minute, 24*time.Hour))
+	if o.Attempts >= patience {
+		o.NextAttempt = now.Add(backoff(o.Attempts-patience, 10*time.Minute, 24*time.Hour))
 	}
 }
 

@@ -141,12 +141,16 @@ func TestProfileThatCrashesADeviceLetsTheOthersThrough(t *testing.T) {
 	w.put("ns/crash", "v1")
 	w.put("ns/good", "v1")
 	w.assign(keys{"ns/crash", "ns/good"}, m)
-	for range 3 {
+	for range 5 {
 		w.wantDelivery(m.idle(), "install ns/crash v1")
 	}
 	m.wantSettle("install ns/good v1")
-	w.clock.advance(10 * time.Minute)
-	w.wantDelivery(m.idle(), "install ns/crash v1")
+	for _, pause := range []time.Duration{10, 20, 40, 80, 160, 320, 640, 1280, 1440, 1440} {
+		w.clock.advance(pause*time.Minute - time.Second)
+		w.wantDelivery(m.idle(), "nothing")
+		w.clock.advance(time.Second)
+		w.wantDelivery(m.idle(), "install ns/crash v1")
+	}
 }
 
 func TestWhatCannotBeEncodedFailsAndTheNextIsTried(t *testing.T) {
