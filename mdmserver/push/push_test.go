@@ -279,6 +279,17 @@ func TestTLSProblemsPause(t *testing.T) {
 	}
 }
 
+// A server without devices has nothing to push that would show it.
+func TestAMountedCertificateEndsThePause(t *testing.T) {
+	w := newWorld(t, nil)
+	w.pusher.Sweep(t.Context())
+	w.mount(t)
+	w.pusher.Sweep(t.Context())
+	if s := w.pusher.Status(); s.Paused || s.Reason != "" {
+		t.Errorf("status %+v", s)
+	}
+}
+
 // Devices that enrolled with another topic cannot be pushed to with this certificate; all others still are.
 func TestAnotherTopicHindersOnlyItsDevices(t *testing.T) {
 	w := newWorld(t, nil)

@@ -73,6 +73,7 @@ type Pusher struct {
 
 	mu           sync.Mutex
 	problem      *Problem
+	unready      bool // the problem is what Service.Ready says
 	since        time.Time
 	nextProbe    time.Time
 	lastAccepted time.Time
@@ -138,12 +139,16 @@ func (p *Pusher) Sweep(ctx context.Context) {
 
 // allowance says how many channels may be taken now.
 func (p *Pusher) allowance() int {
-	if problem := p.Service.Ready(); problem != nil {
-		p.judge([]Answer{{Problem: problem}})
-		return 0
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if problem := p.Service.Ready(); problem != nil {
+		p.unready = true
+		p.report(*problem)
+		return 0
+	}
+	if p.unready { // what was missing is there now; no push is needed to show it
+		p.unready, p.problem = false, nil
+	}
 	switch {
 	case p.problem == nil || !p.problem.Pauses:
 		return batch
