@@ -25,6 +25,8 @@ const (
 	// pushTimeout bounds one push, maxAnswer its answer in bytes.
 	pushTimeout = 20 * time.Second
 	maxAnswer   = 4096
+	// tries is how often a push is sent when its connection ends under it, as Apple's do from time to time.
+	tries = 2
 	// Pings find out that a connection died silently, as it does behind a firewall that forgets it.
 	pingAfter   = 2 * time.Minute
 	pingTimeout = 15 * time.Second
@@ -87,18 +89,23 @@ func (a *APNs) Push(ctx context.Context, w fleet.Wake) Answer {
 	}
 	ctx, cancel := context.WithTimeout(ctx, pushTimeout)
 	defer cancel()
-	req, err := a.request(ctx, w)
-	if err != nil {
-		return Answer{Outcome: fleet.WakeRejected}
+	var failure error
+	for range tries {
+		req, err := a.request(ctx, w)
+		if err != nil {
+			return Answer{Outcome: fleet.WakeRejected}
+		}
+		res, err := a.clientFor(cert).Do(req)
+		if err == nil {
+			defer res.Body.Close()
+			return answerOf(res.StatusCode, readReason(res.Body))
+		}
+		failure = err
 	}
-	res, err := a.clientFor(cert).Do(req)
-	if err != nil {
-		return Answer{Outcome: fleet.WakeRetry, Problem: a.diagnose(ctx, cert, err)}
-	}
-	defer res.Body.Close()
-	return answerOf(res.StatusCode, readReason(res.Body))
+	return Answer{Outcome: fleet.WakeRetry, Problem: a.diagnose(ctx, cert, failure)}
 }
 
+// request makes a request that net/http cannot send again by itself: it answers GOAWAY with new connections without end.
 func (a *APNs) request(ctx context.Context, w fleet.Wake) (*http.Request, error) {
 	body, err := json.Marshal(map[string]string{"mdm": w.Magic})
 	if err != nil {
@@ -108,6 +115,7 @@ func (a *APNs) request(ctx context.Context, w fleet.Wake) (*http.Request, error)
 	if err != nil {
 		return nil, err
 	}
+	req.GetBody = nil
 	req.Header.Set("apns-topic", w.Topic)
 	req.Header.Set("apns-push-type", "mdm")
 	req.Header.Set("apns-priority", "10")

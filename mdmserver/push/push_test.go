@@ -148,7 +148,7 @@ func TestEveryAnswerOfAppleHasItsOutcome(t *testing.T) {
 		"too many requests":     {apnsfake.Answer{Status: http.StatusTooManyRequests, Reason: "TooManyRequests", RetryAfter: time.Second}, fleet.WakeRetry, ""},
 		"internal error":        {apnsfake.Refused(http.StatusInternalServerError, "InternalServerError"), fleet.WakeRetry, ""},
 		"shutting down":         {apnsfake.Answer{Status: http.StatusServiceUnavailable, Reason: "Shutdown", GoAway: true}, fleet.WakeRetry, ""},
-		"stream reset":          {apnsfake.Answer{Reset: true}, fleet.WakeRetry, ""},
+		"stream reset once":     {apnsfake.Answer{Reset: true}, fleet.WakeAccepted, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, nil)
@@ -176,6 +176,17 @@ func TestEveryAnswerOfAppleHasItsOutcome(t *testing.T) {
 				t.Error("a push after this answer did not arrive")
 			}
 		})
+	}
+}
+
+func TestAPushThatIsCutOffTwiceIsTriedLater(t *testing.T) {
+	w := newWorld(t, nil)
+	w.mount(t)
+	w.fake.Script(wake(1).Token, apnsfake.Answer{Reset: true}, apnsfake.Answer{Reset: true})
+	w.queue.add(wake(1))
+	w.pusher.Sweep(t.Context())
+	if got := w.queue.take(); len(got) != 1 || got[0].Outcome != fleet.WakeRetry || w.pusher.Status().Reason != "" {
+		t.Errorf("got %+v", got)
 	}
 }
 
