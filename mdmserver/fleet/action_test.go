@@ -27,7 +27,7 @@ func TestActionRunsOnceAndReportsBack(t *testing.T) {
 		t.Error("the resend after a crash has another CommandUUID")
 	}
 	m.send(fleet.Report{Status: fleet.StatusAcknowledged, CommandUUID: d.CommandUUID, Body: []byte("<result/>"), Facts: &fleet.DeviceFacts{OSVersion: "16.0"}})
-	m.send(fleet.Report{Status: fleet.StatusError, CommandUUID: d.CommandUUID, Body: []byte("late")})
+	m.send(fleet.Report{Status: fleet.StatusError, CommandUUID: d.CommandUUID, Body: []byte("late"), Facts: &fleet.DeviceFacts{OSVersion: "1.0"}})
 	r, err := w.ActionResult(w.ctx, "ns/info", "A")
 	w.must(err)
 	if r.State != adminapi.TargetSucceeded || string(r.Body) != "<result/>" || r.EnrollmentID != m.id.EnrollmentID || !r.FinishedAt.Equal(w.clock.Now()) {

@@ -227,7 +227,7 @@ func (f *Fleet) ListArtifacts(ctx context.Context, after string, limit int) (*ad
 	})
 }
 
-// ListAssignments lists the assignments of all devices whose enrolment is not over.
+// ListAssignments lists the assignments of all devices; those of an enrolment that is over are empty.
 func (f *Fleet) ListAssignments(ctx context.Context, after string, limit int) (*adminapi.Page[adminapi.Assignment], error) {
 	return page(ctx, f, limit, func(tx *txn, limit int) ([]DeviceRow, error) {
 		return tx.Devices(after, limit)

@@ -10,11 +10,6 @@ const maxMessage = 1024
 // credit applies an answer to what its command row says. An answer to a command that is not open here (unknown, answered before, another channel's)
 // changes nothing.
 func (s *session) credit(r Report) error {
-	if r.Facts != nil {
-		if err := learn(s.tx, s.device, *r.Facts); err != nil {
-			return err
-		}
-	}
 	if r.Status == StatusIdle {
 		return nil
 	}
@@ -24,6 +19,11 @@ func (s *session) credit(r Report) error {
 	}
 	if err := s.tx.DeleteCommand(row.UUID); err != nil {
 		return err
+	}
+	if r.Facts != nil {
+		if err := learn(s.tx, s.device, *r.Facts); err != nil {
+			return err
+		}
 	}
 	return s.creditCommand(row, r)
 }

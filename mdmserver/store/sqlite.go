@@ -51,6 +51,7 @@ func sqliteDSN(path string, extra string) string {
 		"_pragma=journal_mode(WAL)",
 		"_pragma=synchronous(FULL)",
 		"_pragma=foreign_keys(1)",
+		"_pragma=temp_store(MEMORY)", // a pod's root file system is read-only
 		extra,
 	}
 	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: strings.Join(options, "&")}).String()

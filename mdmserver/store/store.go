@@ -47,13 +47,16 @@ func (s *Store) run(ctx context.Context, db *sql.DB, opts *sql.TxOptions, fn fun
 		return s.classify(fmt.Errorf("beginning a transaction: %w", err))
 	}
 	defer t.Rollback() //nolint:errcheck // after a commit there is nothing to roll back, and a failed one leaves nothing behind
-	if err := fn(&tx{Tx: t, ctx: ctx}); err != nil {
-		return s.classify(err)
+	if err = fn(&tx{Tx: t, ctx: ctx}); err == nil {
+		if err = t.Commit(); err == nil {
+			return nil
+		}
+		err = fmt.Errorf("committing: %w", err)
 	}
-	if err := t.Commit(); err != nil {
-		return s.classify(fmt.Errorf("committing: %w", err))
+	if ctx.Err() != nil { // it rolls the transaction back under our feet, whatever the next statement calls that
+		return ctx.Err()
 	}
-	return nil
+	return s.classify(err)
 }
 
 // classify adds fleet.ErrUnavailable to errors of the medium.

@@ -126,6 +126,19 @@ func (s *suite) transactions() {
 	if err := s.store.Update(ctx, func(fleet.Tx) error { return nil }); !errors.Is(err, context.Canceled) {
 		s.Errorf("Update with a canceled context: %v", err)
 	}
+	ctx, cancel = context.WithCancel(s.Context())
+	err = s.store.Update(ctx, func(tx fleet.Tx) error {
+		cancel()
+		return tx.SetMeta("a", "5")
+	})
+	if !errors.Is(err, context.Canceled) {
+		s.Errorf("Update whose context was canceled on the way: %v", err)
+	}
+	s.view(func(tx fleet.Tx) {
+		if v := get[string](s)(tx.Meta("a")); v != "3" {
+			s.Errorf("meta = %q after a canceled update", v)
+		}
+	})
 	s.must(s.store.Close())
 	if err := s.store.View(s.Context(), func(fleet.Tx) error { return nil }); !errors.Is(err, fleet.ErrUnavailable) {
 		s.Errorf("View of a closed store: %v, want ErrUnavailable", err)
