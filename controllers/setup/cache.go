@@ -13,7 +13,6 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
 	"github.com/kubemdm/kubemdm/controllers/devicecommand"
@@ -24,7 +23,8 @@ import (
 
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
-// cacheOptions keep only what is ours of the kinds that others have many objects of.
+// cacheOptions keep only what is ours of the kinds that others have many objects of. TLSRoutes are not among them: a kind that may not be
+// installed must not be named here.
 func cacheOptions(namespaces []string) cache.Options {
 	ours := cache.ByObject{Label: labels.SelectorFromSet(labels.Set{owned.LabelManagedBy: owned.ManagedBy})}
 	opts := cache.Options{
@@ -32,7 +32,7 @@ func cacheOptions(namespaces []string) cache.Options {
 		ByObject: map[client.Object]cache.ByObject{
 			&appsv1.StatefulSet{}: ours, &corev1.Service{}: ours, &corev1.ConfigMap{}: ours,
 			&networkingv1.NetworkPolicy{}: ours, &networkingv1.Ingress{}: ours, &policyv1.PodDisruptionBudget{}: ours,
-			&cmapi.Certificate{}: ours, &cmapi.Issuer{}: ours, &gatewayv1.TLSRoute{}: ours,
+			&cmapi.Certificate{}: ours, &cmapi.Issuer{}: ours,
 			// The managed fields of a Device tell the labels of its token from those of people.
 			&mdmv1alpha1.Device{}: {Transform: func(o any) (any, error) { return o, nil }},
 		},
@@ -53,8 +53,8 @@ func clientOptions() client.Options {
 	}}
 }
 
-// indexFields makes the indexes by which controllers find objects.
-func indexFields(ctx context.Context, indexer client.FieldIndexer) error {
+// IndexFields makes the indexes by which controllers find objects.
+func IndexFields(ctx context.Context, indexer client.FieldIndexer) error {
 	for _, index := range []struct {
 		obj    client.Object
 		field  string

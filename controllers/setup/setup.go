@@ -68,6 +68,9 @@ type Environment struct {
 	Log   logr.Logger
 }
 
+// Endpoint says how to reach one server's internal API.
+type Endpoint = link.Endpoint
+
 // Deps is what controllers are made of.
 type Deps struct {
 	Engine loop.Engine
@@ -118,7 +121,7 @@ func New(ctx context.Context, cfg *rest.Config, opts Options) (ctrl.Manager, err
 	if err != nil {
 		return nil, fmt.Errorf("making the manager: %w", err)
 	}
-	if err := indexFields(ctx, mgr.GetFieldIndexer()); err != nil {
+	if err := IndexFields(ctx, mgr.GetFieldIndexer()); err != nil {
 		return nil, err
 	}
 	lease := client.ObjectKey{Namespace: opts.Namespace, Name: leaseName}
