@@ -183,6 +183,12 @@ func (b *Bench) Reconcile(obj client.Object) (ctrl.Result, error) {
 func (b *Bench) Pass() ctrl.Result {
 	b.Helper()
 	b.Advance(time.Second)
+	return b.PassNow()
+}
+
+// PassNow calls the roster's reconciler.
+func (b *Bench) PassNow() ctrl.Result {
+	b.Helper()
 	result, err := b.roster.Reconcile(b.Context(), reconcile.Request{NamespacedName: b.Server()})
 	b.Must(err)
 	return result
