@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -95,7 +96,7 @@ func tlsRoute() *gatewayv1.TLSRoute { return &gatewayv1.TLSRoute{} }
 
 // gatewayInstalled says whether the API server knows TLSRoutes.
 func gatewayInstalled(mapper meta.RESTMapper) (bool, error) {
-	_, err := mapper.RESTMapping(gatewayv1.SchemeGroupVersion.WithKind("TLSRoute").GroupKind(), gatewayv1.SchemeGroupVersion.Version)
+	_, err := mapper.RESTMapping(schema.GroupKind{Group: gatewayv1.GroupName, Kind: "TLSRoute"}, "v1")
 	if meta.IsNoMatchError(err) {
 		return false, nil
 	}

@@ -72,10 +72,10 @@ func (s *scope) judgePush(report *loop.Report, fingerprint string) {
 	switch {
 	case s.info == nil:
 		report.Unknown(mdmv1alpha1.ReasonServerUnreachable, "the server cannot be asked which push certificate it holds")
-	case s.info.Push.Paused:
-		report.False(mdmv1alpha1.MDMServerPushPaused, "Apple refuses pushes (%s): %s", s.info.Push.Reason, s.info.Push.Message)
 	case s.info.Push.Certificate.Fingerprint != fingerprint:
 		report.False(mdmv1alpha1.MDMServerRollingOut, "the server has not loaded the push certificate yet")
+	case s.info.Push.Paused:
+		report.False(mdmv1alpha1.MDMServerPushPaused, "pushing pauses (%s): %s", s.info.Push.Reason, s.info.Push.Message)
 	default:
 		report.True(mdmv1alpha1.ReasonReady, "the server holds the push certificate for the topic %s", s.info.Push.Topic)
 	}

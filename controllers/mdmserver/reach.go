@@ -2,6 +2,8 @@ package mdmserver
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -36,8 +38,17 @@ func (r *Reconciler) reach(ctx context.Context, s *scope, report *loop.Report) e
 	}
 	s.info = &info
 	s.publish(info)
-	report.True(mdmv1alpha1.MDMServerConnected, "the internal API answers")
+	report.True(mdmv1alpha1.MDMServerConnected, "the internal API answers%s", refusals(info.Refused))
 	return nil
+}
+
+// refusals names the mounted folders whose newest content the server does not use.
+func refusals(refused map[string]string) string {
+	text := ""
+	for _, folder := range slices.Sorted(maps.Keys(refused)) {
+		text += "; the newest " + folder + " files are not in use: " + refused[folder]
+	}
+	return text
 }
 
 func (s *scope) publish(info adminapi.Info) {

@@ -34,7 +34,6 @@ var serverName = types.NamespacedName{Namespace: "fleet", Name: "mdm"}
 // fakeServer answers the internal API from lists, over mutual TLS.
 type fakeServer struct {
 	*httptest.Server
-	clientCA *x509.Certificate
 	endpoint link.Endpoint
 
 	mu      sync.Mutex
@@ -175,8 +174,11 @@ func watch(t *testing.T, wanted func(link.Event) bool, kinds ...adminapi.Kind) *
 		Log:   testr.New(t),
 	})}
 	ctx, cancel := context.WithCancel(context.Background())
-	stopped := make(chan error, 1)
-	go func() { stopped <- w.Start(ctx) }()
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		_ = w.Start(ctx)
+	}()
 	t.Cleanup(func() { cancel(); <-stopped })
 	for _, kind := range kinds {
 		record := recordTo(w.events)

@@ -41,15 +41,29 @@ type Server struct {
 
 func (s Server) sub(suffix string) string { return s.Name + "-" + suffix }
 
-// Names of what a server owns.
-func (s Server) ConfigName() string      { return s.sub("config") }
-func (s Server) AdminName() string       { return s.sub("admin") }        // Service, and the Secret of its certificate
-func (s Server) AdminClientName() string { return s.sub("admin-client") } // Secret of the manager's certificate
-func (s Server) ServingName() string     { return s.sub("serving") }
-func (s Server) PushName() string        { return s.sub("push") }     // Secret: the push certificate that was found good
-func (s Server) SealingName() string     { return s.sub("sealing") }  // Secret that nothing replaces
-func (s Server) IdentityName() string    { return s.sub("identity") } // Secret with all generations of the device-identity CA
-func (s Server) ClaimName() string       { return dataVolume + "-" + s.Name + "-0" }
+// ConfigName names the ConfigMap with the server's configuration file.
+func (s Server) ConfigName() string { return s.sub("config") }
+
+// AdminName names the Service of the internal API and the Secret of its certificate.
+func (s Server) AdminName() string { return s.sub("admin") }
+
+// AdminClientName names the Secret of the manager's certificate for the internal API.
+func (s Server) AdminClientName() string { return s.sub("admin-client") }
+
+// ServingName names the Certificate that devices see, unless they see one from a Secret that was given.
+func (s Server) ServingName() string { return s.sub("serving") }
+
+// PushName names the Secret with the push certificate that was found good.
+func (s Server) PushName() string { return s.sub("push") }
+
+// SealingName names the Secret with the sealing keys, which nothing can replace.
+func (s Server) SealingName() string { return s.sub("sealing") }
+
+// IdentityName names the Secret with all generations of the device-identity CA.
+func (s Server) IdentityName() string { return s.sub("identity") }
+
+// ClaimName names the volume claim of the first pod.
+func (s Server) ClaimName() string { return dataVolume + "-" + s.Name + "-0" }
 
 // GenerationName names the Certificate and the Secret of one generation of the device-identity CA.
 func (s Server) GenerationName(n int) string { return s.sub(fmt.Sprintf("device-identity-ca-%d", n)) }

@@ -59,8 +59,11 @@ func newBench(t *testing.T) *bench {
 		Log:    testr.New(t),
 	}, setup.Options{Namespace: "kubemdm-system", ServerImage: "kubemdm/mdmserver:test", Dial: b.server.dial})
 	ctx, cancel := context.WithCancel(context.Background())
-	stopped := make(chan error, 1)
-	go func() { stopped <- deps.Links.Start(ctx) }()
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		_ = deps.Links.Start(ctx)
+	}()
 	t.Cleanup(func() { cancel(); <-stopped })
 	for _, c := range setup.Controllers(deps) {
 		switch c := c.(type) {

@@ -35,7 +35,10 @@ func (b *bench) issue() {
 			}
 			data := map[string][]byte{}
 			if c.Spec.IsCA {
-				ca := pki.NewIdentityCA(b, c.Spec.CommonName)
+				ca := pki.NewCA(b, c.Spec.CommonName)
+				if c.Spec.PrivateKey.Algorithm == cmapi.RSAKeyAlgorithm {
+					ca = pki.NewIdentityCA(b, c.Spec.CommonName)
+				}
 				b.cas[c.Spec.SecretName] = ca
 				data["tls.crt"], data["tls.key"], data["ca.crt"] = ca.CertPEM(), ca.KeyPEM(b), ca.CertPEM()
 			} else {
