@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"bytes"
 	"context"
 
 	"github.com/kubemdm/kubemdm/internal/adminapi"
@@ -101,10 +100,7 @@ func (f *Fleet) openChannel(tx *txn, ch Channel, push PushInfo) (opened bool, er
 	opened = !row.Enabled
 	row.Enabled = true
 	row.Tally++
-	row.Topic = push.Topic
-	if !bytes.Equal(row.PushToken, push.Token) {
-		row.PushToken, row.TokenAt = push.Token, tx.now
-	}
+	row.PushToken, row.Topic, row.TokenAt = push.Token, push.Topic, tx.now
 	restored := row.Unregistered
 	row.Unregistered = false
 	if row.PushMagic, err = f.seal([]byte(push.Magic), sealedMagic, ch.ID); err != nil {

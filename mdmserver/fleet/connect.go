@@ -179,7 +179,7 @@ func (s *session) next(idle bool) ([]byte, error) {
 			wakeAt = s.tx.now.Add(wakeLeftOver)
 		}
 	}
-	if s.channel.WakeAt.Equal(wakeAt) && s.channel.Wakes == 0 {
+	if s.channel.WakeAt.Equal(wakeAt) {
 		return command, nil
 	}
 	s.channel.WakeAt, s.channel.Wakes = wakeAt, 0

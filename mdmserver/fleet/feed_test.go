@@ -87,6 +87,14 @@ func TestOnlyWhatShowsIsTold(t *testing.T) {
 	w.wantFeed("device A", "artifact ns/p")
 	w.must(w.SetBootstrapToken(w.ctx, m.id, m.ch, []byte("b")))
 	w.wantFeed("device A")
+	w.must(w.SetBootstrapToken(w.ctx, m.id, m.ch, []byte("another")))
+	w.wantFeed()
+	m.answer(m.idle(), fleet.StatusError)
+	w.wantFeed("artifact ns/p", "device A")
+	w.assign(nil, m)
+	w.wantFeed("artifact ns/p", "device A") // it fails no longer
+	w.assign(keys{"ns/p"}, m)
+	w.wantFeed("artifact ns/p")
 	w.wantErr(w.Authenticate(w.ctx, w.identity(tokenHash), m.ch, factsOf("A"), topic), fleet.ErrReenrolmentBlocked)
 	w.wantFeed("device A", "token fleet/token")
 	m.intend(adminapi.IntentRelease)
@@ -239,6 +247,28 @@ func TestLongPollEndsWithTheChange(t *testing.T) {
 	cancel()
 	_, err := w.Changes(ctx, epoch, time.Minute, 0)
 	w.wantErr(err, context.Canceled)
+}
+
+func TestLongPollEndsWhenARowFallsDue(t *testing.T) {
+	w := newWorld(t)
+	w.enroll("A")
+	nack := adminapi.Acks{StoreEpoch: w.StoreEpoch()}
+	for _, c := range w.feed(epoch) {
+		nack.Nacks = append(nack.Nacks, adminapi.Nack{Ack: adminapi.Ack{Kind: c.Kind, Key: c.Key, Version: c.Version}, RetryAfterSeconds: 1})
+	}
+	w.must(w.Ack(w.ctx, nack))
+	got := make(chan *adminapi.Changes)
+	go func() {
+		c, err := w.Changes(w.ctx, epoch, 10*time.Second, 0)
+		if err != nil {
+			t.Error(err)
+		}
+		got <- c
+	}()
+	w.clock.advance(time.Second)
+	if c := <-got; c == nil || len(c.Changes) != 2 {
+		t.Errorf("changes = %+v", c)
+	}
 }
 
 func TestLimitBoundsAPoll(t *testing.T) {

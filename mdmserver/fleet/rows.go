@@ -99,7 +99,7 @@ type ChannelRow struct {
 	// PushMagic is sealed.
 	PushMagic []byte
 	Topic     string
-	// TokenAt is when PushToken was first seen; Unregistered is true after APNs called it so.
+	// TokenAt is when the device sent PushToken last; Unregistered is true after APNs called it so.
 	TokenAt      time.Time
 	Unregistered bool
 	// WakeAt is when the channel is pushed to next; zero when nothing waits for it. Wakes counts the pushes since it last connected.

@@ -118,6 +118,10 @@ func TestUnregisteredEndsPushesOfThatTokenOnly(t *testing.T) {
 		t.Error("a TokenUpdate does not bring the pushes back")
 	}
 	w.wantWakes("A")
+	done(fleet.WakeResult{Outcome: fleet.WakeUnregistered, Token: token, Timestamp: w.clock.Now().Add(-time.Hour)})
+	if w.device("A").PushUnregistered {
+		t.Error("an answer from before the device sent the same token again ended its pushes")
+	}
 }
 
 func TestRejectedTokenIsTriedOnceADay(t *testing.T) {

@@ -112,6 +112,12 @@ func (s *suite) artifactChanges() {
 func (s *suite) ownership() {
 	s.update(func(tx fleet.Tx) { s.artifact(tx, "q", adminapi.ScopeSystem) })
 	err := s.store.Update(s.Context(), func(tx fleet.Tx) error {
+		return tx.PutState(fleet.StateRow{ChannelID: "nobody", Artifact: "q"})
+	})
+	if err == nil {
+		s.Error("a state belongs to no channel")
+	}
+	err = s.store.Update(s.Context(), func(tx fleet.Tx) error {
 		return tx.PutArtifact(fleet.ArtifactRow{Key: "thief", Scope: adminapi.ScopeSystem, Identifier: "q"})
 	})
 	if err == nil {
