@@ -25,6 +25,7 @@ import (
 	"github.com/kubemdm/kubemdm/controllers/devicecommand"
 	"github.com/kubemdm/kubemdm/controllers/profile"
 	"github.com/kubemdm/kubemdm/controllers/setup"
+	"github.com/kubemdm/kubemdm/internal/adminapi"
 )
 
 // ServerName is the MDMServer of every bench.
@@ -107,7 +108,7 @@ func (b *Bench) Manage() {
 func (b *Bench) Connect() {
 	b.Helper()
 	b.deps.Links.Connect(b.Server(), b.Fleet.endpoint)
-	b.poll("the server is connected", func() bool {
+	b.Poll("the server is connected", func() bool {
 		_, err := b.deps.Links.Server(b.Server())
 		return err == nil
 	})
@@ -179,6 +180,14 @@ func (b *Bench) Reconcile(obj client.Object) (ctrl.Result, error) {
 	return reconciler.Reconcile(b.Context(), reconcile.Request{NamespacedName: b.key(obj.GetName())})
 }
 
+// ReconcileNow is Reconcile for an object that must not fail.
+func (b *Bench) ReconcileNow(obj client.Object) ctrl.Result {
+	b.Helper()
+	result, err := b.Reconcile(obj)
+	b.Must(err)
+	return result
+}
+
 // Pass calls the roster's reconciler, a second after its last pass.
 func (b *Bench) Pass() ctrl.Result {
 	b.Helper()
@@ -210,18 +219,28 @@ func (b *Bench) Round() {
 // Until makes rounds until the condition holds. How many that takes is up to the feed of the server.
 func (b *Bench) Until(what string, holds func() bool) {
 	b.Helper()
-	b.poll(what, func() bool {
+	b.Poll(what, func() bool {
 		b.Round()
 		return holds()
 	})
 }
 
-func (b *Bench) poll(what string, holds func() bool) {
+// Poll waits until the condition holds.
+func (b *Bench) Poll(what string, holds func() bool) {
 	b.Helper()
 	err := wait.PollUntilContextTimeout(b.Context(), 10*time.Millisecond, 20*time.Second, true, func(context.Context) (bool, error) { return holds(), nil })
 	if err != nil {
 		b.Fatalf("waiting until %s: %v", what, err)
 	}
+}
+
+// Counted says whether the manager knows that n devices have a Profile.
+func (b *Bench) Counted(profile string, n int) bool {
+	b.Helper()
+	server, err := b.deps.Links.Server(b.Server())
+	b.Must(err)
+	artifact, _ := server.Artifact(adminapi.Key(b.Namespace + "/" + profile))
+	return artifact.Installed == n
 }
 
 // Told returns the events since the last call.

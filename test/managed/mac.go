@@ -89,6 +89,9 @@ func Acknowledge(Delivery) (status fleet.Status, message string) {
 	return fleet.StatusAcknowledged, ""
 }
 
+// NotNow puts everything off.
+func NotNow(Delivery) (status fleet.Status, message string) { return fleet.StatusNotNow, "" }
+
 // Refuse answers every command with an error.
 func Refuse(Delivery) (status fleet.Status, message string) {
 	return fleet.StatusError, "no thanks"
