@@ -1,0 +1,96 @@
+package counts_test
+
+import (
+	"context"
+	"net/http"
+	"testing"
+	"time"
+
+	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
+	"github.com/kubemdm/kubemdm/test/devicesim"
+)
+
+const (
+	macs         = 1000
+	idleCheckIns = 10000
+	// maxWrites of a Profile's edit over the whole fleet, that of the person who edits included.
+	maxWrites = 10
+	// flushPeriod is how often a server stores when devices were last seen.
+	flushPeriod = 30 * time.Second
+)
+
+// An idle fleet causes no write, and an edit of its Profile a handful, whatever its size. They are counted by the API server.
+func TestWritesOfALargeFleet(t *testing.T) {
+	w := newWorld(t)
+	clock := stopwatch(t)
+	before := w.written()
+	fleet := w.enroll("COUNT", macs, nil)
+	clock("enrolled, with a Device of each")
+	w.create(wifi("Office"))
+	w.run(fleet)
+	w.converged(macs)
+	clock("installed everywhere")
+	settled := w.settled()
+	t.Logf("to enrol %d Macs and to give them a Profile: %s", macs, settled.since(before))
+
+	sent := w.checkInIdle(fleet)
+	clock("idle")
+	after := w.settled()
+	t.Logf("%d idle check-ins: %s", sent, after.since(settled))
+	if after.total() != settled.total() {
+		t.Errorf("an idle fleet caused %s", after.since(settled))
+	}
+
+	p := w.converged(macs)
+	setSSID(p, "Home")
+	w.must(api.Update(t.Context(), p))
+	w.converged(macs)
+	clock("edited everywhere")
+	edited := w.settled().since(after)
+	t.Logf("a Profile's edit for %d Macs: %s", macs, edited)
+	if edited.total() > maxWrites {
+		t.Errorf("an edit caused %s, want at most %d", edited, maxWrites)
+	}
+	for _, d := range fleet.Devices {
+		if installs := d.Profiles()[p.Status.Identifier].Installs; installs != 2 {
+			t.Fatalf("%s installed the Profile %d times, want 2", d.Hardware().SerialNumber, installs)
+		}
+	}
+}
+
+// converged waits until the Profile, as it is now, is on this many devices and on no fewer than it is for.
+func (w *world) converged(count int32) *mdmv1alpha1.Profile {
+	w.Helper()
+	return w.counted(counters{targeted: count, installed: count}, mdmv1alpha1.ProfileInstalled)
+}
+
+// checkInIdle sends idle check-ins until there were enough, and for longer than a server waits until it stores when devices were seen. It returns
+// how many there were.
+func (w *world) checkInIdle(fleet *devicesim.Fleet) (sent int) {
+	w.Helper()
+	begun := time.Now()
+	for sent < idleCheckIns || time.Since(begun) < flushPeriod+time.Second {
+		w.must(fleet.Each(w.Context(), workers, func(ctx context.Context, d *devicesim.Device) error {
+			idle, err := d.PrepareIdle()
+			if err != nil {
+				return err
+			}
+			status, command, err := idle.Send(ctx, w.devices)
+			if status != http.StatusOK || len(command) > 0 {
+				w.Errorf("an idle check-in was answered %d with a command of %d bytes", status, len(command))
+			}
+			return err
+		}))
+		sent += len(fleet.Devices)
+	}
+	return sent
+}
+
+// stopwatch returns a function that logs what was done since its last call.
+func stopwatch(t *testing.T) func(what string) {
+	last := time.Now()
+	return func(what string) {
+		t.Logf("%5.1f s: %s", time.Since(last).Seconds(), what)
+		last = time.Now()
+	}
+}

@@ -1,0 +1,159 @@
+package standin
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubemdm/kubemdm/internal/serverconfig"
+	"github.com/kubemdm/kubemdm/mdmserver"
+)
+
+// Version is that of the servers in Pods.
+const Version = "v1-test"
+
+// Pod is the pod of a server's StatefulSet. Its folder outlives a stop, as its volume would.
+type Pod struct {
+	cluster *Cluster
+	name    string
+	dir     string
+	log     slog.Handler
+	stop    func()
+
+	mu        sync.Mutex
+	addresses *mdmserver.Addresses // nil while it does not run
+}
+
+// Pod returns the pod of the StatefulSet with a name, which need not exist before it starts. Its server logs to a handler.
+func (c *Cluster) Pod(name string, log slog.Handler) *Pod {
+	return &Pod{cluster: c, name: name, dir: c.TempDir(), log: log, stop: func() {}}
+}
+
+// Mount is kubelet: it brings the volumes of the pod to its folder, as they are now, and returns the server's configuration from there.
+func (p *Pod) Mount() *serverconfig.Config {
+	c := p.cluster
+	c.Helper()
+	pod := c.statefulSet(p.name).Spec.Template.Spec
+	paths := map[string]string{}
+	for _, m := range pod.Containers[0].VolumeMounts {
+		paths[m.Name] = filepath.Join(p.dir, m.MountPath)
+		c.must(os.MkdirAll(paths[m.Name], 0o700))
+	}
+	for _, v := range pod.Volumes {
+		for file, content := range c.files(v) {
+			c.must(os.WriteFile(filepath.Join(paths[v.Name], file), content, 0o600))
+		}
+	}
+	raw, err := os.ReadFile(filepath.Join(p.dir, strings.TrimPrefix(pod.Containers[0].Args[0], "--config=")))
+	c.must(err)
+	for _, root := range []string{"/etc/kubemdm", "/var/lib/kubemdm"} {
+		raw = bytes.ReplaceAll(raw, []byte(`"`+root), []byte(`"`+p.dir+root))
+	}
+	config, err := serverconfig.Parse(raw)
+	c.must(err)
+	config.Listen = serverconfig.Listen{Devices: "127.0.0.1:0", Admin: "127.0.0.1:0", Health: "127.0.0.1:0"}
+	return config
+}
+
+// files are what a volume mounts.
+func (c *Cluster) files(v corev1.Volume) map[string][]byte {
+	c.Helper()
+	if v.ConfigMap != nil {
+		m := &corev1.ConfigMap{}
+		if !c.get(v.ConfigMap.Name, m) {
+			c.Fatalf("the pod cannot start: there is no ConfigMap %s", v.ConfigMap.Name)
+		}
+		files := map[string][]byte{}
+		for key, text := range m.Data {
+			files[key] = []byte(text)
+		}
+		if len(v.ConfigMap.Items) > 0 {
+			return chosen(files, v.ConfigMap.Items)
+		}
+		return files
+	}
+	secret := &corev1.Secret{}
+	if !c.get(v.Secret.SecretName, secret) && (v.Secret.Optional == nil || !*v.Secret.Optional) {
+		c.Fatalf("the pod cannot start: there is no Secret %s", v.Secret.SecretName)
+	}
+	return secret.Data
+}
+
+// chosen are the files that a volume mounts of some keys only.
+func chosen(all map[string][]byte, items []corev1.KeyToPath) map[string][]byte {
+	files := map[string][]byte{}
+	for _, item := range items {
+		files[item.Path] = all[item.Key]
+	}
+	return files
+}
+
+// Start runs the server on what the pod mounts, until the test or Stop ends it.
+func (p *Pod) Start() {
+	c := p.cluster
+	c.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	s, err := mdmserver.Start(ctx, *p.Mount(), slog.New(p.log), Version)
+	if err != nil {
+		cancel()
+		c.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(ctx) }()
+	addresses := s.Addresses()
+	p.at(&addresses)
+	p.stop = sync.OnceFunc(func() {
+		p.at(nil)
+		cancel()
+		if err := <-served; err != nil {
+			c.Error(err)
+		}
+	})
+	c.Cleanup(p.stop)
+}
+
+// Stop ends the server as kubelet does.
+func (p *Pod) Stop() { p.stop() }
+
+func (p *Pod) at(addresses *mdmserver.Addresses) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.addresses = addresses
+}
+
+var errStopped = errors.New("no server runs")
+
+// AdminAddress is that of the internal API of the running server.
+func (p *Pod) AdminAddress() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.addresses.Admin.String()
+}
+
+// DialAdmin opens a connection to the server's internal API, whatever the address.
+func (p *Pod) DialAdmin(ctx context.Context, network, _ string) (net.Conn, error) {
+	return p.dial(ctx, network, func(a *mdmserver.Addresses) net.Addr { return a.Admin })
+}
+
+// DialDevices opens a connection to the server as devices do, whatever the address.
+func (p *Pod) DialDevices(ctx context.Context, network, _ string) (net.Conn, error) {
+	return p.dial(ctx, network, func(a *mdmserver.Addresses) net.Addr { return a.Devices })
+}
+
+func (p *Pod) dial(ctx context.Context, network string, to func(*mdmserver.Addresses) net.Addr) (net.Conn, error) {
+	p.mu.Lock()
+	addresses := p.addresses
+	p.mu.Unlock()
+	if addresses == nil {
+		return nil, errStopped
+	}
+	return new(net.Dialer).DialContext(ctx, network, to(addresses).String())
+}
