@@ -62,33 +62,40 @@ func (e *Engine) Run(ctx context.Context, obj mdmv1alpha1.Object, spec Spec) (ct
 
 func (e *Engine) run(ctx context.Context, obj mdmv1alpha1.Object, spec Spec) (ctrl.Result, error) {
 	deleting := !obj.GetDeletionTimestamp().IsZero()
-	if deleting && !controllerutil.ContainsFinalizer(obj, mdmv1alpha1.Finalizer) {
+	switch {
+	case deleting && !controllerutil.ContainsFinalizer(obj, mdmv1alpha1.Finalizer):
 		return ctrl.Result{}, nil
-	}
-	if obj.GetAnnotations()[mdmv1alpha1.AnnotationPaused] == "true" {
+	case obj.GetAnnotations()[mdmv1alpha1.AnnotationPaused] == "true":
 		return ctrl.Result{}, e.write(ctx, begin(obj, e.Clock.Now()), (*pass).pause)
+	case deleting:
+		return e.finalize(ctx, obj, spec)
 	}
-	if !deleting && len(spec.Finalize) > 0 {
+	if len(spec.Finalize) > 0 {
 		if err := e.finalizer(ctx, obj, controllerutil.AddFinalizer); err != nil {
 			return ctrl.Result{}, fmt.Errorf("adding the finalizer: %w", err)
 		}
 	}
 	p := begin(obj, e.Clock.Now())
-	steps := spec.Finalize
-	if !deleting {
-		steps = spec.Steps
-		p.introduce()
+	p.introduce()
+	return e.end(ctx, p, spec, p.run(ctx, spec.Steps))
+}
+
+func (e *Engine) finalize(ctx context.Context, obj mdmv1alpha1.Object, spec Spec) (ctrl.Result, error) {
+	p := begin(obj, e.Clock.Now())
+	if err := p.run(ctx, spec.Finalize); err != nil {
+		return e.end(ctx, p, spec, err)
 	}
-	err := p.run(ctx, steps)
+	if err := e.finalizer(ctx, obj, controllerutil.RemoveFinalizer); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(fmt.Errorf("removing the finalizer: %w", err))
+	}
+	e.tell(obj, p.transitions())
+	return ctrl.Result{}, nil
+}
+
+// end writes what a pass found. err is what ended it.
+func (e *Engine) end(ctx context.Context, p *pass, spec Spec, err error) (ctrl.Result, error) {
 	if apierrors.IsConflict(err) || ctx.Err() != nil {
 		return ctrl.Result{}, err // says nothing about the object
-	}
-	if deleting && err == nil {
-		if err := e.finalizer(ctx, obj, controllerutil.RemoveFinalizer); err != nil {
-			return ctrl.Result{}, client.IgnoreNotFound(fmt.Errorf("removing the finalizer: %w", err))
-		}
-		e.tell(obj, p.transitions())
-		return ctrl.Result{}, nil
 	}
 	if err := e.write(ctx, p, func(p *pass) { p.conclude(spec.Ready, err) }); err != nil {
 		return ctrl.Result{}, err

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -23,20 +24,20 @@ const FieldManager = "kubemdm"
 const annotationApplied = "mdm.kubemdm.io/applied"
 
 // Apply makes the objects exist as they are, controlled by owner: edits of the fields they set are undone. An object that stands as it
-// should costs one read.
+// should costs one read. An object of the same name that is somebody else's is left alone, with an error.
 func Apply(ctx context.Context, c client.Client, owner client.Object, objects ...client.Object) error {
 	for _, obj := range objects {
 		if err := controllerutil.SetControllerReference(owner, obj, c.Scheme()); err != nil {
 			return err
 		}
-		if err := apply(ctx, c, obj); err != nil {
+		if err := apply(ctx, c, owner, obj); err != nil {
 			return fmt.Errorf("applying %T %s: %w", obj, obj.GetName(), err)
 		}
 	}
 	return nil
 }
 
-func apply(ctx context.Context, c client.Client, obj client.Object) error {
+func apply(ctx context.Context, c client.Client, owner, obj client.Object) error {
 	gvk, err := apiutil.GVKForObject(obj, c.Scheme())
 	if err != nil {
 		return err
@@ -50,19 +51,39 @@ func apply(ctx context.Context, c client.Client, obj client.Object) error {
 	if err := stamp(want); err != nil {
 		return err
 	}
+	configuration := client.ApplyConfigurationFromUnstructured(&unstructured.Unstructured{Object: want})
 	err = c.Get(ctx, client.ObjectKeyFromObject(obj), live)
-	if client.IgnoreNotFound(err) != nil {
+	if apierrors.IsNotFound(err) {
+		// The cache does not see what lacks our label: without force, somebody else's object is not overwritten.
+		err = c.Apply(ctx, configuration, client.FieldOwner(FieldManager))
+		if apierrors.IsConflict(err) {
+			return fmt.Errorf("%w: %s", errForeign, err.Error())
+		}
 		return err
 	}
-	if err == nil {
-		live.GetObjectKind().SetGroupVersionKind(gvk)
-		have, err := content(live)
-		if err != nil || covers(have, want) {
-			return err
-		}
+	if err != nil {
+		return err
 	}
-	configuration := client.ApplyConfigurationFromUnstructured(&unstructured.Unstructured{Object: want})
+	if foreign(live, owner) {
+		return errForeign
+	}
+	live.GetObjectKind().SetGroupVersionKind(gvk)
+	have, err := content(live)
+	if err != nil || covers(have, want) {
+		return err
+	}
 	return c.Apply(ctx, configuration, client.FieldOwner(FieldManager), client.ForceOwnership)
+}
+
+// errForeign is no conflict that passes by itself.
+var errForeign = errors.New("it exists and belongs to something else: delete it, or choose another name for the MDMServer")
+
+// foreign says whether an object is another controller's, or nobody's and not ours.
+func foreign(live, owner client.Object) bool {
+	if controller := metav1.GetControllerOf(live); controller != nil {
+		return controller.UID != owner.GetUID()
+	}
+	return live.GetLabels()[LabelManagedBy] != ManagedBy
 }
 
 // content is what an object says about how it should be.

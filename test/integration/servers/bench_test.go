@@ -95,6 +95,10 @@ func (b *bench) key(name string) client.ObjectKey {
 	return client.ObjectKey{Namespace: b.ns, Name: name}
 }
 
+func (b *bench) request(name string) reconcile.Request {
+	return reconcile.Request{NamespacedName: b.key(name)}
+}
+
 func (b *bench) get(name string, obj client.Object) {
 	b.Helper()
 	b.must(api.Get(b.Context(), b.key(name), obj))
@@ -126,20 +130,20 @@ const serverName = "mdm"
 
 func (b *bench) reconcileServer() ctrl.Result {
 	b.Helper()
-	result, err := b.servers.Reconcile(b.Context(), reconcile.Request{NamespacedName: b.key(serverName)})
+	result, err := b.servers.Reconcile(b.Context(), b.request(serverName))
 	b.must(err)
 	return result
 }
 
 func (b *bench) reconcileCertificate() {
 	b.Helper()
-	_, err := reconcile.AsReconciler(api, b.certs).Reconcile(b.Context(), reconcile.Request{NamespacedName: b.key("push")})
+	_, err := reconcile.AsReconciler(api, b.certs).Reconcile(b.Context(), b.request("push"))
 	b.must(err)
 }
 
 func (b *bench) reconcileToken(name string) ctrl.Result {
 	b.Helper()
-	result, err := reconcile.AsReconciler(api, b.tokens).Reconcile(b.Context(), reconcile.Request{NamespacedName: b.key(name)})
+	result, err := reconcile.AsReconciler(api, b.tokens).Reconcile(b.Context(), b.request(name))
 	b.must(err)
 	return result
 }

@@ -3,14 +3,17 @@ package servers_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
@@ -18,10 +21,14 @@ import (
 	"github.com/kubemdm/kubemdm/controllers/setup"
 )
 
-// api is a client of the real API server.
-var api client.Client
+// apiServer is the real one, api a client of it with all rights.
+var (
+	apiServer *envtest.Environment
+	api       client.Client
+)
 
 func TestMain(m *testing.M) {
+	ctrl.SetLogger(logr.FromSlogHandler(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})))
 	code, err := run(m)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -31,7 +38,7 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) (code int, err error) {
-	server := &envtest.Environment{
+	apiServer = &envtest.Environment{
 		CRDDirectoryPaths: []string{
 			"../../../config/crd/bases",
 			moduleFolder("github.com/cert-manager/cert-manager", "deploy/crds"),
@@ -39,12 +46,12 @@ func run(m *testing.M) (code int, err error) {
 		},
 		ErrorIfCRDPathMissing: true,
 	}
-	config, err := server.Start()
+	config, err := apiServer.Start()
 	if err != nil {
 		return 0, fmt.Errorf("starting the API server (KUBEBUILDER_ASSETS must name its folder): %w", err)
 	}
 	defer func() {
-		if stopped := server.Stop(); err == nil {
+		if stopped := apiServer.Stop(); err == nil {
 			err = stopped
 		}
 	}()

@@ -148,6 +148,21 @@ func TestOwnedObjectsAreRepaired(t *testing.T) {
 	}
 }
 
+func TestObjectsOfOthersAreLeftAlone(t *testing.T) {
+	b := newBench(t)
+	b.create(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "mdm-config"}, Data: map[string]string{"theirs": "yes"}})
+	b.create(newServer())
+	for range 4 {
+		_, _ = b.servers.Reconcile(b.Context(), b.request(serverName))
+		b.issue()
+	}
+	theirs := &corev1.ConfigMap{}
+	if b.get("mdm-config", theirs); len(theirs.Data) != 1 || len(theirs.OwnerReferences) != 0 {
+		t.Errorf("it was taken over: %+v", theirs)
+	}
+	b.expect(b.mdmServer(), "Deployed=Unknown/Error", "Ready=Unknown/Error", "Reconciling=True/Error")
+}
+
 func TestExposureComesAndGoes(t *testing.T) {
 	b := running(t)
 	edit(b, serverName, &mdmv1alpha1.MDMServer{}, func(s *mdmv1alpha1.MDMServer) {
