@@ -144,6 +144,13 @@ func TestABadNewPairNeverReplacesAGoodOne(t *testing.T) {
 	if c.Serving().Leaf.Subject.CommonName != "half" || len(c.Refused()) != 0 {
 		t.Error("the whole pair is not in use")
 	}
+	files.Put(t, "serving/tls.key", []byte("garbage"))
+	c.Reload()
+	files.Put(t, "serving/tls.key", key)
+	c.Reload()
+	if refused := c.Refused(); len(refused) != 0 {
+		t.Errorf("the pair in use was put back, and is still refused: %v", refused)
+	}
 }
 
 func TestAPairThatIsValidLaterIsTakenWhenItsTimeHasCome(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -338,26 +339,49 @@ func run(t *testing.T, w *world) <-chan []byte {
 	return pushed
 }
 
+// receive waits for the next push.
+func receive(t *testing.T, pushed <-chan []byte) []byte {
+	t.Helper()
+	select {
+	case token := <-pushed:
+		return token
+	case <-time.After(30 * time.Second):
+		t.Fatal("no push came")
+		return nil
+	}
+}
+
 func TestNewWorkIsPushedAtOnce(t *testing.T) {
 	w := newWorld(t, nil)
 	w.mount(t)
 	pushed := run(t, w)
 	w.queue.add(wake(7))
 	w.queue.signal <- struct{}{}
-	if token := <-pushed; !bytes.Equal(token, wake(7).Token) {
+	if token := receive(t, pushed); !bytes.Equal(token, wake(7).Token) {
 		t.Errorf("pushed to %x", token)
 	}
 }
 
-func TestACertificateThatIsMountedLaterIsUsedAtOnce(t *testing.T) {
-	w := newWorld(t, nil)
-	w.queue.add(wake(1), wake(2))
-	pushed := run(t, w)
-	w.mount(t)
-	<-pushed
-	<-pushed
-	w.certs.set(w.ca.Issue(t, pki.Leaf{CN: "renewed", UID: topic}), topic)
-	w.queue.add(wake(3))
-	w.queue.signal <- struct{}{}
-	<-pushed
+func TestANewCertificateEndsAPauseAtOnce(t *testing.T) {
+	for name, before := range map[string]func(*testing.T, *world){
+		"there was none": func(*testing.T, *world) {},
+		"the old one was refused": func(t *testing.T, w *world) {
+			w.certs.set(pki.NewCA(t, "other").Issue(t, pki.Leaf{CN: "APSP", UID: topic}), topic)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, nil)
+			before(t, w)
+			w.queue.add(wake(1))
+			pushed := run(t, w)
+			for ctx := t.Context(); ctx.Err() == nil && !w.pusher.Status().Paused; {
+				runtime.Gosched()
+			}
+			w.mount(t)
+			w.queue.add(wake(2), wake(3))
+			w.queue.signal <- struct{}{}
+			receive(t, pushed)
+			receive(t, pushed)
+		})
+	}
 }
