@@ -157,6 +157,20 @@ func TestARefusedPushCertificateIsTold(t *testing.T) {
 	}
 }
 
+// A push certificate that is bad from the start leaves the server without one, and the manager learns what is wrong with it.
+func TestABadPushCertificateAtTheStartIsTold(t *testing.T) {
+	w := newWorld(t)
+	if err := w.stop(); err != nil {
+		t.Fatal(err)
+	}
+	w.WritePair(t, "push", w.PushCA.Issue(t, pki.Leaf{CN: "no topic"}), nil)
+	w.start(t)
+	info := w.awaitInfo(t, func(i *adminapi.Info) bool { return i.Push.Paused })
+	if info.Push.Reason != "NoCertificate" || !strings.Contains(info.Push.Message, "no topic") || info.Push.Topic != "" {
+		t.Errorf("push %+v", info.Push)
+	}
+}
+
 // hangUp makes every server of this process look at its folders.
 func hangUp(t *testing.T) {
 	t.Helper()
@@ -241,6 +255,9 @@ func TestAStopIsGraceful(t *testing.T) {
 	go func() { stopped <- w.stop() }()
 	if status := <-polled; status != http.StatusServiceUnavailable {
 		t.Errorf("the long poll ended with %d", status)
+	}
+	if status, _ := w.get(t, "/readyz"); status != http.StatusServiceUnavailable {
+		t.Errorf("while stopping /readyz is %d", status)
 	}
 	if err := send.Close(); err != nil {
 		t.Fatal(err)
