@@ -60,4 +60,13 @@ func TestOutageOfTheStoreLosesNothing(t *testing.T) {
 	w.wantFeed("action ns/info")
 	m.wantSettle("install ns/p v1")
 	w.must(w.FlushSeen(w.ctx))
+
+	disk.full = true
+	w.wantDelivery(m.idle(), "nothing") // an idle device writes nothing
+	w.must(w.Verify(w.ctx, m.id, m.ch))
+	wakes, err := w.Wakes(w.ctx, 10)
+	w.must(err)
+	if len(wakes) != 0 {
+		t.Errorf("wakes = %+v", wakes)
+	}
 }
