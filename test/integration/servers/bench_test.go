@@ -3,6 +3,7 @@ package servers_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/tools/events"
 	clocktesting "k8s.io/utils/clock/testing"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -24,6 +26,7 @@ import (
 	"github.com/kubemdm/kubemdm/controllers/mdmserver"
 	"github.com/kubemdm/kubemdm/controllers/setup"
 	"github.com/kubemdm/kubemdm/test/pki"
+	"github.com/kubemdm/kubemdm/test/standin"
 )
 
 // bench is a namespace of its own with the reconcilers and the parts of a cluster that the tests play.
@@ -32,8 +35,9 @@ type bench struct {
 	ns     string
 	clock  *clocktesting.FakePassiveClock
 	events chan string
-	cas    map[string]*pki.CA
-	server *realServer
+	// cluster plays cert-manager and the StatefulSet controller, pod kubelet with the real server.
+	cluster *standin.Cluster
+	pod     *standin.Pod
 
 	servers *mdmserver.Reconciler
 	certs   *apnscertificate.Reconciler
@@ -46,18 +50,16 @@ func newBench(t *testing.T) *bench {
 	if err := api.Create(t.Context(), ns); err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{
-		T: t, ns: ns.Name, clock: clocktesting.NewFakePassiveClock(time.Now()), events: make(chan string, 1000),
-		cas: map[string]*pki.CA{},
-	}
-	b.server = &realServer{bench: b}
+	b := &bench{T: t, ns: ns.Name, clock: clocktesting.NewFakePassiveClock(time.Now()), events: make(chan string, 1000)}
+	b.cluster = standin.New(t, api, b.ns)
+	b.pod = b.cluster.Pod(serverName, slog.NewTextHandler(t.Output(), nil))
 	deps := setup.NewDeps(setup.Environment{
 		Client: api,
 		Events: &events.FakeRecorder{Events: b.events},
 		Clock:  b.clock,
 		Epoch:  func(context.Context) (int64, error) { return 1, nil },
 		Log:    testr.New(t),
-	}, setup.Options{Namespace: "kubemdm-system", ServerImage: "kubemdm/mdmserver:test", Dial: b.server.dial})
+	}, setup.Options{Namespace: "kubemdm-system", ServerImage: "kubemdm/mdmserver:test", Dial: b.pod.DialAdmin})
 	ctx, cancel := context.WithCancel(context.Background())
 	stopped := make(chan struct{})
 	go func() {
@@ -211,4 +213,16 @@ func (b *bench) secret(name string, data map[string][]byte) {
 func pairData(t testing.TB, ca *pki.CA, leaf pki.Leaf) map[string][]byte {
 	cert, key := pki.PEM(t, ca.Issue(t, leaf))
 	return map[string][]byte{"tls.crt": cert, "tls.key": key, "ca.crt": ca.CertPEM()}
+}
+
+// until reconciles the server until the condition holds, which the real server decides.
+func (b *bench) until(what string, holds func() bool) {
+	b.Helper()
+	err := wait.PollUntilContextTimeout(b.Context(), 200*time.Millisecond, time.Minute, true, func(context.Context) (bool, error) {
+		b.reconcileServer()
+		return holds(), nil
+	})
+	if err != nil {
+		b.Fatalf("waiting until %s: %v\n%s", what, err, show(b.mdmServer().Status.Conditions))
+	}
 }

@@ -78,7 +78,7 @@ func TestLostIdentityCAStalls(t *testing.T) {
 	before := b.keep("mdm-identity")
 	b.remove("mdm-identity", &corev1.Secret{})
 	b.remove("mdm-device-identity-ca-1", &corev1.Secret{})
-	b.issue() // cert-manager makes another certificate at once
+	b.cluster.Issue() // cert-manager makes another certificate at once
 	b.reconcileServer()
 	b.expect(b.mdmServer(), "CredentialsReady=False/KeyLost", "Stalled=True/KeyLost")
 	if b.exists("mdm-identity", &corev1.Secret{}) {
@@ -93,7 +93,7 @@ func TestReissuedIdentityCAChangesNothing(t *testing.T) {
 	b := running(t)
 	before := b.keep("mdm-identity")
 	b.remove("mdm-device-identity-ca-1", &corev1.Secret{})
-	b.issue()
+	b.cluster.Issue()
 	b.reconcileServer()
 	if after := b.keep("mdm-identity"); !bytes.Equal(before.Data["1.crt"], after.Data["1.crt"]) {
 		t.Error("a certificate that cert-manager renewed in place cuts devices off")
@@ -120,13 +120,13 @@ func TestIdentityCARotates(t *testing.T) {
 	if got := b.roles(); got != `{"1":"Active"}` {
 		t.Fatalf("before it is issued: %s", got)
 	}
-	b.issue()
+	b.cluster.Issue()
 	b.reconcileServer()
 	b.reconcileServer()
 	if got := b.roles(); got != `{"1":"Active","2":"Next"}` {
 		t.Fatalf("before the server trusts it: %s", got)
 	}
-	b.server.mount()
+	b.pod.Mount()
 	b.until("the second generation issues", func() bool { return b.roles() == `{"1":"Retired","2":"Active"}` })
 	b.expect(b.mdmServer(), "CredentialsReady=True/Ready")
 	b.reconcileServer()

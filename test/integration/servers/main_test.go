@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -19,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/kubemdm/kubemdm/controllers/setup"
+	"github.com/kubemdm/kubemdm/test/standin"
 )
 
 // apiServer is the real one, api a client of it with all rights.
@@ -38,14 +37,7 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) (code int, err error) {
-	apiServer = &envtest.Environment{
-		CRDDirectoryPaths: []string{
-			"../../../config/crd/bases",
-			moduleFolder("github.com/cert-manager/cert-manager", "deploy/crds"),
-			moduleFolder("sigs.k8s.io/gateway-api", "config/crd/standard/gateway.networking.k8s.io_tlsroutes.yaml"),
-		},
-		ErrorIfCRDPathMissing: true,
-	}
+	apiServer = standin.APIServer()
 	config, err := apiServer.Start()
 	if err != nil {
 		return 0, fmt.Errorf("starting the API server (KUBEBUILDER_ASSETS must name its folder): %w", err)
@@ -61,14 +53,6 @@ func run(m *testing.M) (code int, err error) {
 	}
 	api = interceptor.NewClient(live, interceptor.Funcs{List: listByField})
 	return m.Run(), nil
-}
-
-func moduleFolder(module, folder string) string {
-	dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", module).Output()
-	if err != nil {
-		return module // envtest says that it is missing
-	}
-	return filepath.Join(strings.TrimSpace(string(dir)), folder)
 }
 
 // listByField does what the manager's cache does with its field indexes.

@@ -19,6 +19,7 @@ import (
 
 	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
 	"github.com/kubemdm/kubemdm/test/pki"
+	"github.com/kubemdm/kubemdm/test/standin"
 )
 
 const host = "mdm.example.com"
@@ -35,8 +36,8 @@ func running(t *testing.T) *bench {
 	b := newBench(t)
 	b.create(newServer())
 	b.deploy()
-	b.server.start()
-	b.available()
+	b.pod.Start()
+	b.cluster.Available(serverName)
 	b.until("the server is Ready", func() bool {
 		return meta.IsStatusConditionTrue(b.mdmServer().Status.Conditions, mdmv1alpha1.ConditionReady)
 	})
@@ -48,7 +49,7 @@ func (b *bench) deploy() {
 	b.Helper()
 	for range 4 {
 		b.reconcileServer()
-		b.issue()
+		b.cluster.Issue()
 	}
 	b.reconcileServer()
 	b.expect(b.mdmServer(), "CredentialsReady=True/Ready", "CertificatesReady=True/Ready", "Deployed=False/RollingOut")
@@ -60,14 +61,14 @@ func TestServerComesUp(t *testing.T) {
 	b.reconcileServer()
 	b.expect(b.mdmServer(), "CredentialsReady=False/Issuing", "Ready=False/Issuing", "Reconciling=True/Issuing", "Deployed=Unknown/Pending")
 	b.deploy()
-	b.server.start()
-	b.available()
+	b.pod.Start()
+	b.cluster.Available(serverName)
 	b.until("the server is Ready", func() bool {
 		return meta.IsStatusConditionTrue(b.mdmServer().Status.Conditions, mdmv1alpha1.ConditionReady)
 	})
 	s := b.mdmServer()
 	b.expect(s, "Deployed=True/Ready", "Reachable=True/Connected", "PubliclyTrusted=False/SelfSigned", "PushReady=False/NoAPNSCertificate")
-	if s.Status.URL != "https://"+host || s.Status.Version != "v1-test" || *s.Status.Enrolled != 0 || *s.Status.Replicas != 1 || s.Status.Selector == "" {
+	if s.Status.URL != "https://"+host || s.Status.Version != standin.Version || *s.Status.Enrolled != 0 || *s.Status.Replicas != 1 || s.Status.Selector == "" {
 		t.Errorf("status %+v", s.Status)
 	}
 	var names []string
@@ -154,7 +155,7 @@ func TestObjectsOfOthersAreLeftAlone(t *testing.T) {
 	b.create(newServer())
 	for range 4 {
 		_, _ = b.servers.Reconcile(b.Context(), b.request(serverName))
-		b.issue()
+		b.cluster.Issue()
 	}
 	theirs := &corev1.ConfigMap{}
 	if b.get("mdm-config", theirs); len(theirs.Data) != 1 || len(theirs.OwnerReferences) != 0 {
@@ -193,14 +194,14 @@ func TestExposureComesAndGoes(t *testing.T) {
 
 func TestLossAndStopAreSeen(t *testing.T) {
 	b := running(t)
-	b.server.stop()
+	b.pod.Stop()
 	b.until("the loss is seen", func() bool {
 		return meta.IsStatusConditionFalse(b.mdmServer().Status.Conditions, mdmv1alpha1.MDMServerReachable)
 	})
 	b.expect(b.mdmServer(), "Reachable=False/ServerUnreachable", "Ready=False/ServerUnreachable")
 	edit(b, serverName, &mdmv1alpha1.MDMServer{}, func(s *mdmv1alpha1.MDMServer) { s.Spec.Replicas = ptr.To[int32](0) })
 	b.reconcileServer()
-	b.available()
+	b.cluster.Available(serverName)
 	b.reconcileServer()
 	b.expect(b.mdmServer(), "Deployed=True/Stopped", "Reachable=False/Stopped")
 }
@@ -246,7 +247,7 @@ func TestServingCertificates(t *testing.T) {
 			}
 			for range 3 {
 				b.reconcileServer()
-				b.issue()
+				b.cluster.Issue()
 			}
 			b.reconcileServer()
 			b.expect(b.mdmServer(), c.want...)

@@ -142,7 +142,7 @@ func TestServerGetsOnlyGoodPushCertificates(t *testing.T) {
 	b.reconcileCertificate()
 	b.reconcileServer()
 	b.expect(b.mdmServer(), "PushReady=False/RollingOut")
-	b.server.mount()
+	b.pod.Mount()
 	b.until("the server holds the certificate", func() bool {
 		return meta.IsStatusConditionTrue(b.mdmServer().Status.Conditions, mdmv1alpha1.MDMServerPushReady)
 	})

@@ -65,7 +65,7 @@ func TestManagerNeedsNoMoreThanItsRole(t *testing.T) {
 	b := newBench(t)
 	mgr, err := setup.New(t.Context(), restricted(t), setup.Options{
 		Namespace: managerNamespace, Namespaces: []string{b.ns}, ServerImage: "kubemdm/mdmserver:test", MetricsAddress: "0", HealthAddress: "0",
-		Dial: b.server.dial, Metrics: prometheus.NewRegistry(),
+		Dial: b.pod.DialAdmin, Metrics: prometheus.NewRegistry(),
 	})
 	b.must(err)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -85,11 +85,11 @@ func TestManagerNeedsNoMoreThanItsRole(t *testing.T) {
 	b.create(newToken())
 	b.create(newPush())
 	b.eventually("the StatefulSet is there", func() bool {
-		b.issue()
+		b.cluster.Issue()
 		return b.exists(serverName, &appsv1.StatefulSet{})
 	})
-	b.available()
-	b.server.start()
+	b.cluster.Available(serverName)
+	b.pod.Start()
 	b.eventually("the token is published", func() bool {
 		return meta.IsStatusConditionTrue(b.token().Status.Conditions, mdmv1alpha1.ConditionReady)
 	})

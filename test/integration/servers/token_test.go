@@ -125,14 +125,14 @@ func TestDeletedTokenIsWithdrawn(t *testing.T) {
 	b.create(newToken())
 	b.reconcileToken("staff")
 	b.remove("staff", &mdmv1alpha1.EnrollmentToken{})
-	b.server.stop()
+	b.pod.Stop()
 	b.until("the loss is seen", func() bool {
 		_, err := b.servers.Links.Server(b.key(serverName))
 		return err != nil
 	})
 	b.reconcileToken("staff")
 	b.expect(b.token(), "Ready=False/Deleting", "Published=False/ServerUnreachable")
-	b.server.start()
+	b.pod.Start()
 	b.until("the server is back", func() bool {
 		_, err := b.servers.Links.Server(b.key(serverName))
 		return err == nil
