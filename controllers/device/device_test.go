@@ -91,8 +91,21 @@ func TestUDIDOfAnotherSerialNumberIsNoMatch(t *testing.T) {
 	d.Spec.UDID = "UDID-1"
 	b.Create(d)
 	b.Fleet.Enrol("UDID-1", "C02A", nil)
-	b.Until("the server's row has come", func() bool { return len(devices(b)) == 1 && b.Is(d, "Matched=True/AwaitingEnrollment") })
-	b.Expect(d, "Enrolled=False/AwaitingEnrollment")
+	b.Until("the device is discovered", func() bool { return len(devices(b)) == 2 })
+	rounds(b)
+	b.Expect(d, "Matched=True/AwaitingEnrollment", "Enrolled=False/AwaitingEnrollment")
+	if n := len(devices(b)); n != 2 {
+		t.Errorf("%d Devices, want the declared one and the discovered one", n)
+	}
+}
+
+func TestRowsAreAckedOnceTheyStandInTheCluster(t *testing.T) {
+	b, _, mac := declared(t)
+	mac.CheckOut()
+	b.UntilAcked(adminapi.KindDevice)
+	removed(b, "mac")
+	b.Fleet.Enrol("UDID-2", "C02B", nil).CheckOut() // nobody's business: it was over before it was discovered
+	b.UntilAcked(adminapi.KindDevice)
 }
 
 func TestDeclaredBeatsDiscovered(t *testing.T) {

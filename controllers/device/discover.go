@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -23,14 +22,14 @@ import (
 func (r *Roster) discover(ctx context.Context, name types.NamespacedName, s *link.Server, devices []mdmv1alpha1.Device) error {
 	claimed := map[string]bool{}
 	for i := range devices {
-		for _, identity := range roster.IndexIdentities(&devices[i]) {
-			claimed[identity] = true
+		if d, found := roster.Find(s, &devices[i]); found {
+			claimed[d.ID] = true
 		}
 	}
 	var errs []error
 	for d := range s.Devices() {
 		switch {
-		case slices.ContainsFunc(roster.IdentitiesOf(name.Name, d), func(identity string) bool { return claimed[identity] }):
+		case claimed[d.ID]:
 		case roster.Manageable(d):
 			errs = append(errs, r.create(ctx, name, d))
 		default:

@@ -58,7 +58,7 @@ type scope struct {
 	targets []adminapi.ActionTarget
 	// action is what the server has of the command; nil: nothing yet.
 	action *adminapi.ActionStatus
-	// late is how long the progress of this version waits until it is written; 0: it was.
+	// late is how long the progress of this version waits until it is written and acked; 0: it was.
 	late time.Duration
 }
 
@@ -84,19 +84,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, c *mdmv1alpha1.DeviceCommand
 		Finalize: []loop.Step{s.step(mdmv1alpha1.DeviceCommandPublished, r.cancel)},
 		Ready:    []string{mdmv1alpha1.DeviceCommandAccepted, mdmv1alpha1.DeviceCommandPublished},
 	})
-	if err == nil && s.server != nil {
-		s.settle()
-	}
-	return result, err
-}
-
-// settle acks the version that was read, or puts it off.
-func (s *scope) settle() {
-	if s.late > 0 {
-		s.server.Later(adminapi.KindAction, string(s.key), s.version, s.late)
-	} else {
+	if err == nil && s.server != nil && s.late == 0 {
 		s.server.Done(adminapi.KindAction, string(s.key), s.version)
 	}
+	return result, err
 }
 
 func (s *scope) step(condition string, run func(context.Context, *scope, *loop.Report) error) loop.Step {

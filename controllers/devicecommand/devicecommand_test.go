@@ -70,6 +70,7 @@ func TestCommandSucceeds(t *testing.T) {
 	if *s.Counts != (mdmv1alpha1.CommandCounts{Succeeded: 1}) || s.FinishedAt == nil || s.PINSecretRef != nil {
 		t.Errorf("status %+v", s)
 	}
+	b.UntilAcked(adminapi.KindAction)
 	if len(s.Results) != 1 || s.Results[0].Device != "mac-0" || s.Results[0].State != "Succeeded" || s.Results[0].FinishedAt == nil {
 		t.Errorf("results %+v", s.Results)
 	}
@@ -305,6 +306,36 @@ func TestDeletionFinishesWithoutServer(t *testing.T) {
 	if told := strings.Join(b.Told(), "\n"); b.Get("reboot", c) || !strings.Contains(told, "Warning ServerNotFound") {
 		t.Errorf("it is still there, or nobody was told: %s", told)
 	}
+}
+
+func TestProgressIsWrittenInGrowingIntervals(t *testing.T) {
+	b, first := bench(t)
+	macs := []*managed.Mac{first, enrol(b, 1), enrol(b, 2)}
+	c := selecting("info", nil, mdmv1alpha1.ActionSecurityInfo)
+	b.Create(c)
+	b.ReconcileNow(c)
+	b.Expect(c, "Succeeded=False/Running")
+	macs[0].Connect(managed.Acknowledge)
+	wait := time.Duration(0)
+	b.Poll("the manager has heard", func() bool {
+		wait = b.ReconcileNow(c).RequeueAfter
+		return wait > 0
+	})
+	if b.Get("info", c); c.Status.Counts.Queued != 3 || wait > time.Second {
+		t.Errorf("counts %+v, next look after %v", *c.Status.Counts, wait)
+	}
+	b.Poll("the progress is written", func() bool {
+		b.Advance(time.Second)
+		b.ReconcileNow(c)
+		return b.Get("info", c) && c.Status.Counts.Queued == 2 && c.Status.Counts.Succeeded == 1
+	})
+	for _, m := range macs {
+		m.Connect(managed.Acknowledge)
+	}
+	b.Poll("the end is written at once", func() bool {
+		b.ReconcileNow(c)
+		return b.Is(c, "Succeeded=True/Done")
+	})
 }
 
 func TestTimeToLive(t *testing.T) {

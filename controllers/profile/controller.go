@@ -46,7 +46,7 @@ type scope struct {
 	artifact *adminapi.ArtifactStatus
 	members  []roster.Member
 	decision roster.Decision
-	// late is how long the counters of this version wait until they are written; 0: they were.
+	// late is how long the counters of this version wait until they are written and acked; 0: they were.
 	late time.Duration
 }
 
@@ -64,19 +64,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, p *mdmv1alpha1.Profile) (ctr
 		Finalize: []loop.Step{s.step(mdmv1alpha1.ProfilePublished, r.withdraw)},
 		Ready:    []string{mdmv1alpha1.ProfileAccepted, mdmv1alpha1.ProfileRendered, mdmv1alpha1.ProfilePublished},
 	})
-	if err == nil && s.server != nil {
-		s.settle()
-	}
-	return result, err
-}
-
-// settle acks the version that was read, or puts it off.
-func (s *scope) settle() {
-	if s.late > 0 {
-		s.server.Later(adminapi.KindArtifact, string(s.key), s.version, s.late)
-	} else {
+	if err == nil && s.server != nil && s.late == 0 {
 		s.server.Done(adminapi.KindArtifact, string(s.key), s.version)
 	}
+	return result, err
 }
 
 func (s *scope) step(condition string, run func(context.Context, *scope, *loop.Report) error) loop.Step {

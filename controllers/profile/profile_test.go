@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
+	"github.com/kubemdm/kubemdm/internal/adminapi"
 	"github.com/kubemdm/kubemdm/test/managed"
 )
 
@@ -82,6 +83,15 @@ func TestProfileIsPublishedAndConverges(t *testing.T) {
 	if p.Status.Digest == before {
 		t.Error("the digest is that of before the edit")
 	}
+}
+
+func TestRowsAreAckedOnceTheyStandInTheCluster(t *testing.T) {
+	b, p, macs := installed(t, 3)
+	managed.Edit(b, "wifi", p, func(p *mdmv1alpha1.Profile) { managed.SetContent(p, "two") })
+	b.UntilIs(p, "Converged=False/RollingOut")
+	connect(macs[:2], managed.Acknowledge)
+	b.Until("the progress is written", func() bool { return b.Get("wifi", p) && *p.Status.Installed == 2 })
+	b.UntilAcked(adminapi.KindArtifact)
 }
 
 func TestRefusalIsFinalForTheContent(t *testing.T) {
@@ -168,13 +178,13 @@ func TestProgressIsWrittenInGrowingIntervals(t *testing.T) {
 func TestPostponedCountersAreWrittenInTheEnd(t *testing.T) {
 	b, p, macs := installed(t, 3)
 	managed.Edit(b, "wifi", p, func(p *mdmv1alpha1.Profile) { managed.SetContent(p, "two") })
-	result := b.ReconcileNow(p)
+	b.ReconcileNow(p)
 	if b.Get("wifi", p); numbers(p) != "targeted=3 installed=0 pending=3 notNow=0 failed=0 removing=0" {
 		t.Fatalf("counted %s", numbers(p))
 	}
 	macs[0].Connect(managed.Acknowledge)
 	b.Poll("the manager has heard", func() bool { return b.Counted("wifi", 1) })
-	result = b.ReconcileNow(p)
+	result := b.ReconcileNow(p)
 	if result.RequeueAfter <= 0 || result.RequeueAfter > time.Second {
 		t.Errorf("the next look comes after %v", result.RequeueAfter)
 	}

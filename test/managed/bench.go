@@ -225,6 +225,12 @@ func (b *Bench) Until(what string, holds func() bool) {
 	})
 }
 
+// UntilAcked makes rounds until the server has no row of a kind that the manager must still hear of.
+func (b *Bench) UntilAcked(kind adminapi.Kind) {
+	b.Helper()
+	b.Until("every row is acked", func() bool { return b.Fleet.dirty(kind) == 0 })
+}
+
 // Poll waits until the condition holds.
 func (b *Bench) Poll(what string, holds func() bool) {
 	b.Helper()

@@ -3,6 +3,7 @@ package managed
 import (
 	"context"
 	"crypto/tls"
+	"database/sql"
 	"encoding/json"
 	"net/http/httptest"
 	"path/filepath"
@@ -91,6 +92,17 @@ func (f *Fleet) Replace() {
 	f.stop()
 	f.path = filepath.Join(f.t.TempDir(), "fleet.db")
 	f.start()
+}
+
+// dirty counts the rows of a kind that the manager has not acked. The store is asked, since whoever asks the fleet for them takes them from the manager.
+func (f *Fleet) dirty(kind adminapi.Kind) int {
+	f.t.Helper()
+	db, err := sql.Open("sqlite", f.path)
+	f.must(err)
+	defer db.Close()
+	var n int
+	f.must(db.QueryRowContext(f.t.Context(), "SELECT COUNT(*) FROM dirty WHERE kind = ?", kind).Scan(&n))
+	return n
 }
 
 func (f *Fleet) must(err error) {

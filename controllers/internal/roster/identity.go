@@ -65,11 +65,11 @@ func agrees(claim, fact string) bool { return claim == "" || fact == "" || claim
 // Rivals lists the other Devices that claim to be the same device as d, those being deleted included. device is what the server knows of it, or
 // nil. The Devices must not be changed.
 func Rivals(ctx context.Context, reader client.Reader, d *mdmv1alpha1.Device, device *adminapi.Device) ([]*mdmv1alpha1.Device, error) {
-	values := IndexIdentities(d)
+	values, serial := IndexIdentities(d), d.Spec.SerialNumber
 	if device != nil {
-		values = append(values, IdentitiesOf(d.Spec.ServerRef.Name, *device)...)
+		values, serial = append(values, identitiesOf(d.Spec.ServerRef.Name, *device)...), device.SerialNumber
 	}
-	claimants, err := claiming(ctx, reader, d.Namespace, values)
+	claimants, err := claiming(ctx, reader, d.Namespace, values, serial)
 	return slices.DeleteFunc(claimants, func(other *mdmv1alpha1.Device) bool { return other.Name == d.Name }), err
 }
 
@@ -80,7 +80,7 @@ func Claimants(ctx context.Context, reader client.Reader, server types.Namespace
 	if !known {
 		device.ID = id
 	}
-	claimants, err := claiming(ctx, reader, server.Namespace, IdentitiesOf(server.Name, device))
+	claimants, err := claiming(ctx, reader, server.Namespace, identitiesOf(server.Name, device), device.SerialNumber)
 	slices.SortFunc(claimants, Compare)
 	return claimants, err
 }
@@ -109,12 +109,12 @@ func falseFirst(a, b bool) int {
 // Discovered says whether a Device was made by the operator and taken over by nobody since.
 func Discovered(d *mdmv1alpha1.Device) bool { return d.Labels[mdmv1alpha1.LabelDiscovered] == "true" }
 
-// IdentitiesOf are the values of FieldIdentity that a Device of a server's device has one of.
-func IdentitiesOf(server string, d adminapi.Device) []string {
+func identitiesOf(server string, d adminapi.Device) []string {
 	return identities(server, d.SerialNumber, d.ID, d.ID, d.UDID)
 }
 
-func claiming(ctx context.Context, reader client.Reader, namespace string, values []string) ([]*mdmv1alpha1.Device, error) {
+// claiming lists the Devices that claim one of the identities, but for those that claim another serial number.
+func claiming(ctx context.Context, reader client.Reader, namespace string, values []string, serial string) ([]*mdmv1alpha1.Device, error) {
 	var claimants []*mdmv1alpha1.Device
 	seen := map[string]bool{}
 	for _, value := range values {
@@ -123,7 +123,7 @@ func claiming(ctx context.Context, reader client.Reader, namespace string, value
 			return nil, fmt.Errorf("listing the Devices of an identity: %w", err)
 		}
 		for i := range found.Items {
-			if d := &found.Items[i]; !seen[d.Name] {
+			if d := &found.Items[i]; !seen[d.Name] && agrees(d.Spec.SerialNumber, serial) {
 				seen[d.Name] = true
 				claimants = append(claimants, d)
 			}
