@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 )
 
 // down removes everything that is the cluster's, whatever state it is in: nothing is asked to stop, so it works the same
@@ -71,9 +72,9 @@ func globAny(conditions map[string]func(path string) bool) ([]string, error) {
 }
 
 func isDeadSocket(path string) bool {
-	connection, err := net.Dial("unix", path)
+	connection, err := (&net.Dialer{Timeout: time.Second}).DialContext(context.Background(), "unix", path)
 	if err == nil {
-		connection.Close()
+		_ = connection.Close()
 	}
 	return errors.Is(err, syscall.ECONNREFUSED)
 }

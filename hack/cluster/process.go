@@ -85,7 +85,7 @@ func (p process) kill() error {
 	if err != nil {
 		return nil
 	}
-	defer handle.Release()
+	defer func() { _ = handle.Release() }()
 	if !inOwnCgroup("/proc", p.pid) {
 		return nil
 	}
@@ -144,7 +144,7 @@ func (c *cluster) spawn(args []string, dir string) error {
 	if err := command.Start(); err != nil {
 		return fmt.Errorf("starting %s: %w", name, err)
 	}
-	go command.Wait() // reaps it if it ends before this program does
+	go func() { _ = command.Wait() }() // reaps it if it ends before this program does
 	return nil
 }
 

@@ -92,11 +92,12 @@ func (c *cluster) settle(ctx context.Context) error {
 func (c *cluster) await(ctx context.Context, what string, ready func(context.Context) error, needed ...string) error {
 	var ended error
 	err := poll(ctx, 2*time.Minute, what, func() (bool, error) {
-		if ended = c.ended(needed); ended != nil {
-			return true, nil
+		ended = c.ended(needed)
+		if ended == nil {
+			err := ready(ctx)
+			return err == nil, err
 		}
-		err := ready(ctx)
-		return err == nil, err
+		return true, nil
 	})
 	if err = errors.Join(ended, err); err != nil {
 		return err
