@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
@@ -54,11 +55,17 @@ type Step struct {
 // An object with the paused annotation is left alone, deletion included.
 func (e *Engine) Run(ctx context.Context, obj mdmv1alpha1.Object, spec Spec) (ctrl.Result, error) {
 	result, err := e.run(ctx, obj, spec)
-	if apierrors.IsConflict(err) {
+	switch {
+	case apierrors.IsConflict(err):
 		return ctrl.Result{RequeueAfter: conflictRetry}, nil
+	case leaving(err):
+		return ctrl.Result{}, nil
 	}
 	return result, err
 }
+
+// leaving says whether nothing can be made any more because the namespace is being deleted: the object is about to be deleted with it.
+func leaving(err error) bool { return apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) }
 
 func (e *Engine) run(ctx context.Context, obj mdmv1alpha1.Object, spec Spec) (ctrl.Result, error) {
 	deleting := !obj.GetDeletionTimestamp().IsZero()
@@ -94,7 +101,7 @@ func (e *Engine) finalize(ctx context.Context, obj mdmv1alpha1.Object, spec Spec
 
 // end writes what a pass found. err is what ended it.
 func (e *Engine) end(ctx context.Context, p *pass, spec Spec, err error) (ctrl.Result, error) {
-	if apierrors.IsConflict(err) || ctx.Err() != nil {
+	if apierrors.IsConflict(err) || leaving(err) || ctx.Err() != nil {
 		return ctrl.Result{}, err // says nothing about the object
 	}
 	if err := e.write(ctx, p, func(p *pass) { p.conclude(spec.Ready, err) }); err != nil {

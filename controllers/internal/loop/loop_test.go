@@ -8,9 +8,12 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/client-go/tools/events"
 	clocktesting "k8s.io/utils/clock/testing"
@@ -235,6 +238,16 @@ func TestEventsTellTransitions(t *testing.T) {
 		if got := strings.Join(b.told(), "; "); got != c.want {
 			t.Errorf("after %v: events %q, want %q", c.err, got, c.want)
 		}
+	}
+}
+
+func TestAnObjectWhoseNamespaceGoesIsLeftAlone(t *testing.T) {
+	b := newBench(t, newToken())
+	refused := apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, "staff", errors.New("the namespace is being terminated"))
+	refused.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: corev1.NamespaceTerminatingCause}}
+	result, err := b.run(loop.Spec{Steps: []loop.Step{step(published, fmt.Errorf("making the Secret: %w", refused))}})
+	if err != nil || result.RequeueAfter != 0 || b.patches != 0 {
+		t.Fatalf("got %v, %v and %d patches; a retry is in vain and the object goes with its namespace", result, err, b.patches)
 	}
 }
 
