@@ -29,9 +29,6 @@ const (
 	existing = "existing"
 )
 
-// programs have images, which the demo's pods run.
-var programs = []string{"manager", "mdmserver", "devicesim", "apnsfake"}
-
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -93,16 +90,8 @@ func startLocal(ctx context.Context, out io.Writer) error {
 	if err := harness.LocalCluster(ctx, out, "up"); err != nil {
 		return err
 	}
-	load := []string{"load"}
-	for _, program := range programs {
-		archive, err := harness.ImageArchive(program)
-		if err != nil {
-			return err
-		}
-		load = append(load, archive)
-	}
 	var path strings.Builder
-	if err := errors.Join(harness.LocalCluster(ctx, out, load...), harness.LocalCluster(ctx, &path, "kubeconfig")); err != nil {
+	if err := errors.Join(harness.LoadImages(ctx, io.Discard), harness.LocalCluster(ctx, &path, "kubeconfig")); err != nil {
 		return err
 	}
 	return os.Setenv("KUBECONFIG", strings.TrimSpace(path.String()))

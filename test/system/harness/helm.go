@@ -52,6 +52,9 @@ func helm(ctx context.Context, args ...string) error {
 	return nil
 }
 
+// Programs have images, which make images builds and pods run.
+var Programs = []string{"manager", "mdmserver", "devicesim", "apnsfake"}
+
 // LocalCluster runs a command of hack/cluster.
 func LocalCluster(ctx context.Context, out io.Writer, args ...string) error {
 	root, err := root(ctx)
@@ -66,14 +69,27 @@ func LocalCluster(ctx context.Context, out io.Writer, args ...string) error {
 	return nil
 }
 
-// ImageArchive is the file that make images writes for a program.
-func ImageArchive(program string) (string, error) {
+// LoadImages loads the images of all Programs into the local cluster.
+func LoadImages(ctx context.Context, out io.Writer) error {
+	load := []string{"load"}
+	for _, program := range Programs {
+		archive, err := imageArchive(program)
+		if err != nil {
+			return err
+		}
+		load = append(load, archive)
+	}
+	return LocalCluster(ctx, out, load...)
+}
+
+// imageArchive is the file that make images writes for a program.
+func imageArchive(program string) (string, error) {
 	cache, err := os.UserCacheDir()
 	return filepath.Join(cache, "kubemdm", "images", program+".tar"), err
 }
 
 func imageDigest(program string) (string, error) {
-	path, err := ImageArchive(program)
+	path, err := imageArchive(program)
 	if err != nil {
 		return "", err
 	}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -15,8 +16,12 @@ import (
 	"github.com/kubemdm/kubemdm/test/devicesim"
 )
 
-// workers is how many Macs do something at the same time.
-const workers = 16
+const (
+	// workers is how many Macs do something at the same time.
+	workers = 16
+	// requestTimeout is how long a Mac waits for a server that has vanished without a word.
+	requestTimeout = 10 * time.Second
+)
 
 // Macs are simulated Macs in this process, which a test can script, unlike those in pods. They are enrolled.
 type Macs struct {
@@ -51,10 +56,10 @@ func (w *Walk) EnrolMacs(ctx context.Context, team string, count int) (*Macs, er
 	if err != nil {
 		return nil, err
 	}
-	if err := fleet.Enroll(ctx, workers, string(secret.Data["url"])); err != nil {
-		return nil, err
-	}
-	return &Macs{fleet}, nil
+	err = Wait(ctx, "the Macs to enrol", func(ctx context.Context) (bool, string, error) {
+		return true, "", fleet.Enroll(ctx, workers, string(secret.Data["url"])) // kube-proxy learns a moment after us that the server is ready
+	})
+	return &Macs{fleet}, err
 }
 
 // Connect lets every Mac connect once.
@@ -63,6 +68,7 @@ func (m *Macs) Connect(ctx context.Context) error { return m.Idle(ctx, workers) 
 // network is an HTTP client that finds Services by their names in the cluster.
 func (w *Walk) network(roots *x509.CertPool) *http.Client {
 	c := devicesim.NewClient(roots)
+	c.Timeout = requestTimeout
 	c.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 		host, port, err := net.SplitHostPort(address)
 		if err != nil {

@@ -48,17 +48,23 @@ type Step struct {
 	Do    func(context.Context) error
 }
 
-// Steps are the walk in order. Each returns when what its title says is true.
+// Steps are the whole walk in order. Each returns when what its title says is true.
 func (w *Walk) Steps() []Step {
+	return append(w.ToServer(),
+		Step{"three Macs are enrolled", w.enrol},
+		Step{"the profile is on two of them", w.configure},
+		Step{"the third has restarted", w.restart},
+		Step{"the edited profile is on two of them again", w.edit},
+	)
+}
+
+// ToServer are the steps up to a server without devices.
+func (w *Walk) ToServer() []Step {
 	return []Step{
 		{"the operator is installed with Helm", Install},
 		{"the namespace " + w.Namespace + " is empty", w.startOver},
 		{"a stand-in for Apple's push service runs, with a push certificate", w.fakeApple},
 		{"a device management server is ready", w.serve},
-		{"three Macs are enrolled", w.enrol},
-		{"the profile is on two of them", w.configure},
-		{"one of them has restarted", w.restart},
-		{"the edited profile is on two of them again", w.edit},
 	}
 }
 
