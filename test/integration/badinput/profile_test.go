@@ -2,7 +2,6 @@ package badinput_test
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"strings"
 	"testing"
@@ -58,25 +57,6 @@ func (w *world) installed(name string, n int) []*devicesim.Device {
 	return macs
 }
 
-// poke has a Profile looked at now, and returns when it was.
-func (w *world) poke(name string) {
-	w.Helper()
-	request := rand.Text()
-	p := &mdmv1alpha1.Profile{}
-	edit(w, name, p, func(p *mdmv1alpha1.Profile) {
-		p.Annotations = map[string]string{mdmv1alpha1.AnnotationRequestedAt: request}
-	})
-	w.eventually(name+" to be looked at", func(ctx context.Context) string {
-		if err := api.Get(ctx, w.key(name), p); err != nil {
-			return err.Error()
-		}
-		if p.Status.LastHandledRequest != request {
-			return "not yet"
-		}
-		return ""
-	})
-}
-
 // converge lets the Macs connect until they are those that the Profile is for, and all have it.
 func (w *world) converge(name string, macs []*devicesim.Device) {
 	w.Helper()
@@ -108,7 +88,7 @@ func TestUnreadableContentTakesNothingAway(t *testing.T) {
 		"an enrolment":     {strings.Replace(mobileconfig(wifi, "Guests"), "com.apple.wifi.managed", "com.apple.mdm", 1), "Rendered=False/ForbiddenPayload"},
 	} {
 		edit(w, "content", &corev1.Secret{}, func(s *corev1.Secret) { s.Data["profile"] = []byte(c.content) })
-		w.poke("wifi")
+		poke(w, "wifi", &mdmv1alpha1.Profile{})
 		w.expect(&mdmv1alpha1.Profile{}, "wifi", c.want)
 		w.expect(&mdmv1alpha1.Profile{}, "wifi", "Ready"+strings.TrimPrefix(c.want, "Rendered"))
 		w.idle(macs)
@@ -117,7 +97,7 @@ func TestUnreadableContentTakesNothingAway(t *testing.T) {
 		}
 	}
 	edit(w, "content", &corev1.Secret{}, func(s *corev1.Secret) { s.Data["profile"] = []byte(mobileconfig(wifi, "Guests")) })
-	w.poke("wifi")
+	poke(w, "wifi", &mdmv1alpha1.Profile{})
 	w.expect(&mdmv1alpha1.Profile{}, "wifi", "Ready=True/Ready")
 	w.eventually("the corrected profile", func(context.Context) string {
 		w.idle(macs)
@@ -195,7 +175,7 @@ func TestASecretThatIsMissing(t *testing.T) {
 	w.converge("wifi", macs)
 
 	w.must(api.Delete(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: "content"}}))
-	w.poke("wifi")
+	poke(w, "wifi", &mdmv1alpha1.Profile{})
 	w.expect(&mdmv1alpha1.Profile{}, "wifi", "Rendered=False/SecretNotFound")
 	w.idle(macs)
 	if having(macs, wifi) != 1 {

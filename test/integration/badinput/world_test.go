@@ -2,6 +2,7 @@ package badinput_test
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/x509"
 	"fmt"
 	"log/slog"
@@ -31,8 +32,11 @@ var keys = devicesim.NewKeyPool(2)
 // world is a namespace with an MDMServer that is Ready, with the real server in its pod.
 type world struct {
 	*testing.T
-	ns      string
-	pod     *standin.Pod
+	ns  string
+	pod *standin.Pod
+	// apple issues push certificates, apns takes those pushes.
+	apple   *pki.CA
+	apns    *apnsfake.Fake
 	roots   *x509.CertPool
 	devices *http.Client
 }
@@ -70,11 +74,11 @@ func newWorld(t *testing.T) *world {
 // declare applies what an administrator does.
 func (w *world) declare() {
 	w.Helper()
-	apple := pki.NewCA(w, "Apple")
-	_, url := apnsfake.Start(w, apple)
-	cert, key := pki.PEM(w, apple.Issue(w, pki.Leaf{CN: "APSP:1", UID: "com.apple.mgmt.External.00000000-0000-4000-8000-000000000001"}))
-	w.secret("apns", map[string][]byte{"tls.crt": cert, "tls.key": key})
-	w.create(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "apple-ca"}, Data: map[string]string{"root": string(apple.CertPEM())}})
+	w.apple = pki.NewCA(w, "Apple")
+	var url string
+	w.apns, url = apnsfake.Start(w, w.apple)
+	w.secret("apns", w.pushPair())
+	w.create(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "apple-ca"}, Data: map[string]string{"root": string(w.apple.CertPEM())}})
 	w.create(&mdmv1alpha1.APNSCertificate{ObjectMeta: metav1.ObjectMeta{Name: "push"}, Spec: mdmv1alpha1.APNSCertificateSpec{
 		SecretRef: mdmv1alpha1.LocalReference{Name: "apns"},
 	}})
@@ -84,6 +88,13 @@ func (w *world) declare() {
 			Push:               mdmv1alpha1.ApplePush{URL: url, CAConfigMapRef: &mdmv1alpha1.KeyReference{Name: "apple-ca", Key: "root"}},
 		},
 	}})
+}
+
+// pushPair is the content of a Secret with a new push certificate of the one topic.
+func (w *world) pushPair() map[string][]byte {
+	w.Helper()
+	cert, key := pki.PEM(w, w.apple.Issue(w, pki.Leaf{CN: "APSP:1", UID: "com.apple.mgmt.External.00000000-0000-4000-8000-000000000001"}))
+	return map[string][]byte{"tls.crt": cert, "tls.key": key}
 }
 
 func (w *world) must(err error) {
@@ -131,6 +142,24 @@ func edit[T client.Object](w *world, name string, obj T, change func(T)) {
 		change(obj)
 		return api.Update(w.Context(), obj)
 	}))
+}
+
+// poke has an object looked at now, and returns when it was.
+func poke(w *world, name string, obj mdmv1alpha1.Object) {
+	w.Helper()
+	request := rand.Text()
+	edit(w, name, obj, func(obj mdmv1alpha1.Object) {
+		obj.SetAnnotations(map[string]string{mdmv1alpha1.AnnotationRequestedAt: request})
+	})
+	w.eventually(name+" to be looked at", func(ctx context.Context) string {
+		if err := api.Get(ctx, w.key(name), obj); err != nil {
+			return err.Error()
+		}
+		if obj.GetCommonStatus().LastHandledRequest != request {
+			return "not yet"
+		}
+		return ""
+	})
 }
 
 // eventually asks until nothing is amiss.
@@ -184,22 +213,31 @@ func show(conditions []metav1.Condition) string {
 // enrol makes an EnrollmentToken and enrols Macs with it, which become Devices with these labels.
 func (w *world) enrol(token string, labels map[string]string, n int) []*devicesim.Device {
 	w.Helper()
-	w.create(&mdmv1alpha1.EnrollmentToken{ObjectMeta: metav1.ObjectMeta{Name: token}, Spec: mdmv1alpha1.EnrollmentTokenSpec{
-		ServerRef: mdmv1alpha1.LocalReference{Name: "mdm"}, Labels: labels,
-	}})
-	secret, made := &corev1.Secret{}, &mdmv1alpha1.EnrollmentToken{}
-	w.expect(made, token, "Ready=True/Ready")
-	w.get(made.Status.SecretRef.Name, secret)
+	url := w.invite(&mdmv1alpha1.EnrollmentToken{ObjectMeta: metav1.ObjectMeta{Name: token}, Spec: mdmv1alpha1.EnrollmentTokenSpec{Labels: labels}})
 	macs := make([]*devicesim.Device, n)
 	for i := range macs {
-		mac, err := devicesim.New(devicesim.Options{
-			Hardware: devicesim.Mac(token, i), Client: w.devices, Roots: w.roots, Key: keys.Key,
-		})
-		w.must(err)
-		w.must(mac.Enroll(w.Context(), string(secret.Data["url"])))
-		macs[i] = mac
+		macs[i] = w.mac(token, i)
+		w.must(macs[i].Enroll(w.Context(), url))
 	}
 	return macs
+}
+
+// invite creates an EnrollmentToken and returns the address to open on a device.
+func (w *world) invite(token *mdmv1alpha1.EnrollmentToken) string {
+	w.Helper()
+	token.Spec.ServerRef.Name = "mdm"
+	w.create(token)
+	w.expect(token, token.Name, "Ready=True/Ready")
+	secret := &corev1.Secret{}
+	w.get(token.Status.SecretRef.Name, secret)
+	return string(secret.Data["url"])
+}
+
+func (w *world) mac(prefix string, index int) *devicesim.Device {
+	w.Helper()
+	mac, err := devicesim.New(devicesim.Options{Hardware: devicesim.Mac(prefix, index), Client: w.devices, Roots: w.roots, Key: keys.Key})
+	w.must(err)
+	return mac
 }
 
 // idle lets the Macs connect and do what waits for them.
