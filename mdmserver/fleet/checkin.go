@@ -60,11 +60,11 @@ func (f *Fleet) TokenUpdate(ctx context.Context, id Identity, ch Channel, push P
 		if err := tx.PutDevice(*device); err != nil {
 			return err
 		}
-		opened, err := f.openChannel(tx, ch, push)
+		shows, err := f.openChannel(tx, ch, push)
 		if err != nil {
 			return err
 		}
-		if opened || device.visiblyDiffers(&before) {
+		if shows || device.visiblyDiffers(&before) {
 			tx.touch(adminapi.KindDevice, device.ID)
 		}
 		if awaitingConfiguration {
@@ -88,8 +88,8 @@ func (f *Fleet) activate(tx *txn, c *claim) error {
 	return tx.RejectIdentities(id.EnrollmentID, id.Fingerprint, tx.now.Add(supersededGrace))
 }
 
-// openChannel stores the push information of a channel and returns whether the channel is new to the enrolment.
-func (f *Fleet) openChannel(tx *txn, ch Channel, push PushInfo) (opened bool, err error) {
+// openChannel stores the push information of a channel. shows says whether the manager sees a difference: the channel is new, or can be pushed to again.
+func (f *Fleet) openChannel(tx *txn, ch Channel, push PushInfo) (shows bool, err error) {
 	row, err := tx.Channel(ch.ID)
 	if err != nil {
 		return false, err
@@ -97,12 +97,11 @@ func (f *Fleet) openChannel(tx *txn, ch Channel, push PushInfo) (opened bool, er
 	if row == nil {
 		row = &ChannelRow{Channel: ch, Scope: scopeOf(ch)}
 	}
-	opened = !row.Enabled
-	row.Enabled = true
+	opened := !row.Enabled
+	shows = opened || row.Unregistered
+	row.Enabled, row.Unregistered = true, false
 	row.Tally++
 	row.PushToken, row.Topic, row.TokenAt = push.Token, push.Topic, tx.now
-	restored := row.Unregistered
-	row.Unregistered = false
 	if row.PushMagic, err = f.seal([]byte(push.Magic), sealedMagic, ch.ID); err != nil {
 		return false, err
 	}
@@ -110,9 +109,9 @@ func (f *Fleet) openChannel(tx *txn, ch Channel, push PushInfo) (opened bool, er
 		return false, err
 	}
 	if !opened {
-		return restored, nil
+		return shows, nil
 	}
-	return true, seedDevice(tx, ch.DeviceID)
+	return shows, seedDevice(tx, ch.DeviceID)
 }
 
 // seedDevice gives the channels of a device the states of its assignments, and wakes it if there is something to do.
