@@ -71,14 +71,23 @@ func documents(t *testing.T, file string) []*unstructured.Unstructured {
 	if err != nil {
 		t.Fatal(err)
 	}
+	found, err := decode(text)
+	if err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	return found
+}
+
+// decode reads the documents of a YAML stream.
+func decode(text []byte) ([]*unstructured.Unstructured, error) {
 	var found []*unstructured.Unstructured
 	decoder := utilyaml.NewYAMLOrJSONDecoder(bytes.NewReader(text), 4096)
 	for {
 		u := &unstructured.Unstructured{}
-		if err := decoder.Decode(u); errors.Is(err, io.EOF) {
-			return found
+		if err := decoder.Decode(&u.Object); errors.Is(err, io.EOF) {
+			return found, nil
 		} else if err != nil {
-			t.Fatalf("%s: %v", file, err)
+			return nil, err
 		}
 		found = append(found, u)
 	}
