@@ -75,6 +75,7 @@ func run(ctx context.Context, out io.Writer, cluster string) error {
 	if err != nil {
 		return err
 	}
+	c.Progress = func(text string) { fmt.Fprintf(out, "\n      %s ... ", text) }
 	walk := &harness.Walk{Cluster: c, Namespace: namespace}
 	if err := show(ctx, out, walk); err != nil {
 		diagnosis, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)

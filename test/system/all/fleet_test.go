@@ -24,7 +24,7 @@ func (f *fleet) enrol(team string, count int) harness.Step {
 		if f.macs, err = f.EnrolMacs(ctx, team, count); err != nil {
 			return err
 		}
-		return harness.Wait(ctx, "their Devices", f.allEnrolled)
+		return f.Wait(ctx, "their Devices", f.allEnrolled)
 	}}
 }
 
@@ -58,7 +58,7 @@ func (f *fleet) ask(ctx context.Context, name, team string) error {
 func (f *fleet) answered(ctx context.Context, name string) error {
 	command := &mdmv1alpha1.DeviceCommand{ObjectMeta: metav1.ObjectMeta{Namespace: f.Namespace, Name: name}}
 	succeeded := f.Satisfied(command, mdmv1alpha1.DeviceCommandSucceeded)
-	err := harness.Wait(ctx, name+" to succeed", func(ctx context.Context) (bool, string, error) {
+	err := f.Wait(ctx, name+" to succeed", func(ctx context.Context) (bool, string, error) {
 		if err := f.macs.Connect(ctx); err != nil {
 			return false, "", err
 		}

@@ -27,7 +27,7 @@ func TestKilledUnderLoad(t *testing.T) {
 		harness.Step{Title: "both are killed in the middle of 500 round trips", Do: f.killInTheMiddle},
 		harness.Step{Title: "every command has one final result of every Mac", Do: f.allAnswered},
 		harness.Step{Title: "every Device tells the truth", Do: func(ctx context.Context) error {
-			return harness.Wait(ctx, "the Devices", f.allEnrolled)
+			return f.Wait(ctx, "the Devices", f.allEnrolled)
 		}},
 	)
 }
@@ -67,7 +67,7 @@ func (f *fleet) killAfter(ctx context.Context, answers int, program string, find
 	if err != nil {
 		return err
 	}
-	err = harness.Wait(ctx, fmt.Sprintf("%d answers", answers), func(context.Context) (bool, string, error) {
+	err = f.Wait(ctx, fmt.Sprintf("%d answers", answers), func(context.Context) (bool, string, error) {
 		n := f.macs.Counts().Answers["Acknowledged"]
 		return n >= answers, fmt.Sprint(n), nil
 	})
@@ -80,7 +80,7 @@ func (f *fleet) killAfter(ctx context.Context, answers int, program string, find
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		return err
 	}
-	return harness.Wait(ctx, program+" to be restarted", func(ctx context.Context) (bool, string, error) {
+	return f.Wait(ctx, program+" to be restarted", func(ctx context.Context) (bool, string, error) {
 		pod, err := find(ctx)
 		if err != nil {
 			return false, "", err

@@ -43,7 +43,7 @@ func TestLifeCycle(t *testing.T) {
 // work is a step: the Macs are served and obey.
 func (f *fleet) work(name string) harness.Step {
 	return harness.Step{Title: "the Macs obey: " + name, Do: func(ctx context.Context) error {
-		return errors.Join(f.ask(ctx, name, "life"), f.answered(ctx, name), harness.Wait(ctx, "the Devices", f.allEnrolled))
+		return errors.Join(f.ask(ctx, name, "life"), f.answered(ctx, name), f.Wait(ctx, "the Devices", f.allEnrolled))
 	}}
 }
 
@@ -56,7 +56,7 @@ func (f *fleet) replace(ctx context.Context, find func(context.Context) (*corev1
 	if err := f.Delete(ctx, old); err != nil {
 		return err
 	}
-	return harness.Wait(ctx, "another pod than "+old.Name, func(ctx context.Context) (bool, string, error) {
+	return f.Wait(ctx, "another pod than "+old.Name, func(ctx context.Context) (bool, string, error) {
 		pod, err := find(ctx)
 		if err != nil {
 			return false, "", err
@@ -105,7 +105,7 @@ func (f *fleet) uninstall(ctx context.Context) error {
 	if err := harness.Uninstall(ctx); err != nil {
 		return err
 	}
-	err = harness.Wait(ctx, "the manager to be gone", func(ctx context.Context) (bool, string, error) {
+	err = f.Wait(ctx, "the manager to be gone", func(ctx context.Context) (bool, string, error) {
 		pods := &corev1.PodList{}
 		err := f.List(ctx, pods, client.InNamespace(harness.Namespace))
 		return len(pods.Items) == 0, fmt.Sprintf("%d pods", len(pods.Items)), err

@@ -33,6 +33,8 @@ type Cluster struct {
 	Config *rest.Config
 	// Typed has what Client lacks: the logs of pods and printed tables.
 	Typed kubernetes.Interface
+	// Progress hears of waits that last, if it is set.
+	Progress func(string)
 }
 
 // Connect connects to the cluster that KUBECONFIG names.
@@ -54,8 +56,8 @@ func Connect() (*Cluster, error) {
 	return &Cluster{Client: c, Config: cfg, Typed: typed}, err
 }
 
-// Apply applies a file of manifests in a namespace, server-side. Each ${NAME} in it stands for a value.
-func (c *Cluster) Apply(ctx context.Context, namespace, file string, values map[string]string) error {
+// ApplyFile applies a file of manifests in a namespace, server-side. Each ${NAME} in it stands for a value.
+func (c *Cluster) ApplyFile(ctx context.Context, namespace, file string, values map[string]string) error {
 	b, err := manifests.ReadFile("manifests/" + file)
 	if err != nil {
 		return err
@@ -74,7 +76,7 @@ func (c *Cluster) Apply(ctx context.Context, namespace, file string, values map[
 			return fmt.Errorf("reading %s: %w", file, err)
 		}
 		obj.SetNamespace(namespace)
-		err := c.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(obj), client.FieldOwner("demo"), client.ForceOwnership)
+		err := c.Apply(ctx, client.ApplyConfigurationFromUnstructured(obj), client.FieldOwner("demo"), client.ForceOwnership)
 		if err != nil {
 			return fmt.Errorf("applying %s %s: %w", obj.GetKind(), obj.GetName(), err)
 		}
@@ -94,7 +96,7 @@ func (c *Cluster) DeleteNamespace(ctx context.Context, name string) error {
 	if err := c.Delete(ctx, ns); err != nil {
 		return client.IgnoreNotFound(err)
 	}
-	return Wait(ctx, "namespace "+name+" to be gone", func(ctx context.Context) (bool, string, error) {
+	return c.Wait(ctx, "namespace "+name+" to be gone", func(ctx context.Context) (bool, string, error) {
 		err := c.Get(ctx, client.ObjectKeyFromObject(ns), ns)
 		if apierrors.IsNotFound(err) {
 			return true, "", nil

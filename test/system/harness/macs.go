@@ -36,7 +36,7 @@ func (w *Walk) EnrolMacs(ctx context.Context, team string, count int) (*Macs, er
 	if err := w.Create(ctx, token); err != nil {
 		return nil, err
 	}
-	if err := Wait(ctx, "the token", w.Satisfied(token, mdmv1alpha1.ConditionReady)); err != nil {
+	if err := w.Wait(ctx, "the token", w.Satisfied(token, mdmv1alpha1.ConditionReady)); err != nil {
 		return nil, err
 	}
 	secret, serving := &corev1.Secret{ObjectMeta: w.meta(token.Status.SecretRef.Name)}, &corev1.Secret{ObjectMeta: w.meta(ServerName + "-serving")}
@@ -56,7 +56,7 @@ func (w *Walk) EnrolMacs(ctx context.Context, team string, count int) (*Macs, er
 	if err != nil {
 		return nil, err
 	}
-	err = Wait(ctx, "the Macs to enrol", func(ctx context.Context) (bool, string, error) {
+	err = w.Wait(ctx, "the Macs to enrol", func(ctx context.Context) (bool, string, error) {
 		return true, "", fleet.Enroll(ctx, workers, string(secret.Data["url"])) // kube-proxy learns a moment after us that the server is ready
 	})
 	return &Macs{fleet}, err

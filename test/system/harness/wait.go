@@ -7,15 +7,17 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 const (
 	// Patience is how long each wait may last: far above what anything here takes on two slow cores.
 	Patience = 4 * time.Minute
 	interval = 250 * time.Millisecond
+	// progressEvery is how often Progress hears of a wait that lasts.
+	progressEvery = 10 * time.Second
 )
 
 // Check looks once. What it returns besides done is what is still missing, in words.
@@ -23,8 +25,9 @@ type Check func(context.Context) (done bool, missing string, err error)
 
 // Wait calls check until it is done. Errors are passed over until Patience is over, since API servers and pods come and go; the last
 // one, or what was still missing, is then the error.
-func Wait(ctx context.Context, what string, check Check) error {
+func (c *Cluster) Wait(ctx context.Context, what string, check Check) error {
 	var last string
+	told := time.Now()
 	err := wait.PollUntilContextTimeout(ctx, interval, Patience, true, func(ctx context.Context) (bool, error) {
 		done, missing, err := check(ctx)
 		if err != nil && ctx.Err() == nil {
@@ -32,6 +35,10 @@ func Wait(ctx context.Context, what string, check Check) error {
 		}
 		if missing != "" {
 			last = missing
+		}
+		if c.Progress != nil && !done && time.Since(told) > progressEvery {
+			c.Progress(fmt.Sprintf("waiting for %s: %s", what, last))
+			told = time.Now()
 		}
 		return done && err == nil, nil
 	})

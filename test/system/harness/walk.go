@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -76,11 +77,11 @@ func (w *Walk) startOver(ctx context.Context) error {
 }
 
 func (w *Walk) fakeApple(ctx context.Context) error {
-	if err := w.Cluster.Apply(ctx, w.Namespace, "push.yaml", nil); err != nil {
+	if err := w.ApplyFile(ctx, w.Namespace, "push.yaml", nil); err != nil {
 		return err
 	}
 	ca := &corev1.Secret{ObjectMeta: w.meta(fakeAppleCA)}
-	err := Wait(ctx, "the CA of the push service", func(ctx context.Context) (bool, string, error) {
+	err := w.Wait(ctx, "the CA of the push service", func(ctx context.Context) (bool, string, error) {
 		err := w.Get(ctx, client.ObjectKeyFromObject(ca), ca)
 		return len(ca.Data[caKey]) > 0, "", err
 	})
@@ -91,30 +92,30 @@ func (w *Walk) fakeApple(ctx context.Context) error {
 }
 
 func (w *Walk) serve(ctx context.Context) error {
-	if err := w.Cluster.Apply(ctx, w.Namespace, "server.yaml", nil); err != nil {
+	if err := w.ApplyFile(ctx, w.Namespace, "server.yaml", nil); err != nil {
 		return err
 	}
 	push := &mdmv1alpha1.APNSCertificate{ObjectMeta: w.meta("push")}
-	if err := Wait(ctx, "the push certificate", w.Satisfied(push, mdmv1alpha1.ConditionReady)); err != nil {
+	if err := w.Wait(ctx, "the push certificate", w.Satisfied(push, mdmv1alpha1.ConditionReady)); err != nil {
 		return err
 	}
 	server := &mdmv1alpha1.MDMServer{ObjectMeta: w.meta(ServerName)}
-	return Wait(ctx, "the server", w.Satisfied(server, mdmv1alpha1.ConditionReady, mdmv1alpha1.MDMServerPushReady))
+	return w.Wait(ctx, "the server", w.Satisfied(server, mdmv1alpha1.ConditionReady, mdmv1alpha1.MDMServerPushReady))
 }
 
 func (w *Walk) enrol(ctx context.Context) error {
-	if err := w.Cluster.Apply(ctx, w.Namespace, "tokens.yaml", nil); err != nil {
+	if err := w.ApplyFile(ctx, w.Namespace, "tokens.yaml", nil); err != nil {
 		return err
 	}
 	want := 0
 	for _, team := range teams {
 		want += team.count
 		values := map[string]string{"TEAM": team.name, "SERIAL_PREFIX": team.serialPrefix, "COUNT": strconv.Itoa(team.count)}
-		if err := w.Cluster.Apply(ctx, w.Namespace, "macs.yaml", values); err != nil {
+		if err := w.ApplyFile(ctx, w.Namespace, "macs.yaml", values); err != nil {
 			return err
 		}
 	}
-	return Wait(ctx, "the Macs to enrol", func(ctx context.Context) (bool, string, error) {
+	err := w.Wait(ctx, "the Macs to enrol", func(ctx context.Context) (bool, string, error) {
 		devices := &mdmv1alpha1.DeviceList{}
 		if err := w.List(ctx, devices, client.InNamespace(w.Namespace)); err != nil {
 			return false, "", err
@@ -129,10 +130,29 @@ func (w *Walk) enrol(ctx context.Context) error {
 		}
 		return enrolled == want, fmt.Sprintf("%d of %d", enrolled, want), nil
 	})
+	if err != nil {
+		return err
+	}
+	return w.recount(ctx, want)
+}
+
+// recount asks the operator to look at the server now, which it does once a minute by itself, and waits until the MDMServer counts the Macs.
+func (w *Walk) recount(ctx context.Context, enrolled int) error {
+	server := &mdmv1alpha1.MDMServer{ObjectMeta: w.meta(ServerName)}
+	now := time.Now().Format(time.RFC3339Nano)
+	patch := fmt.Sprintf(`{"metadata": {"annotations": {%q: %q}}}`, mdmv1alpha1.AnnotationRequestedAt, now)
+	if err := w.Patch(ctx, server, client.RawPatch(types.MergePatchType, []byte(patch))); err != nil {
+		return err
+	}
+	return w.Wait(ctx, "the server to count the Macs", func(ctx context.Context) (bool, string, error) {
+		err := w.Get(ctx, client.ObjectKeyFromObject(server), server)
+		status := server.Status
+		return err == nil && status.LastHandledRequest == now && int(*status.Enrolled) == enrolled, fmt.Sprintf("%+v", status), err
+	})
 }
 
 func (w *Walk) configure(ctx context.Context) error {
-	if err := w.Cluster.Apply(ctx, w.Namespace, "profile.yaml", nil); err != nil {
+	if err := w.ApplyFile(ctx, w.Namespace, "profile.yaml", nil); err != nil {
 		return err
 	}
 	return w.installed(ctx, "", targeted)
@@ -143,7 +163,7 @@ func (w *Walk) configure(ctx context.Context) error {
 func (w *Walk) installed(ctx context.Context, before string, inAll int) error {
 	profile := &mdmv1alpha1.Profile{ObjectMeta: w.meta(ProfileName)}
 	converged := w.Satisfied(profile, mdmv1alpha1.ConditionReady, mdmv1alpha1.ProfileConverged)
-	err := Wait(ctx, "the profile to be installed", func(ctx context.Context) (bool, string, error) {
+	err := w.Wait(ctx, "the profile to be installed", func(ctx context.Context) (bool, string, error) {
 		done, missing, err := converged(ctx)
 		if !done {
 			return false, missing, err
@@ -167,11 +187,11 @@ func (w *Walk) installed(ctx context.Context, before string, inAll int) error {
 }
 
 func (w *Walk) restart(ctx context.Context) error {
-	if err := w.Cluster.Apply(ctx, w.Namespace, "restart.yaml", nil); err != nil {
+	if err := w.ApplyFile(ctx, w.Namespace, "restart.yaml", nil); err != nil {
 		return err
 	}
 	command := &mdmv1alpha1.DeviceCommand{ObjectMeta: w.meta(CommandName)}
-	if err := Wait(ctx, "the restart", w.Satisfied(command, mdmv1alpha1.DeviceCommandSucceeded)); err != nil {
+	if err := w.Wait(ctx, "the restart", w.Satisfied(command, mdmv1alpha1.DeviceCommandSucceeded)); err != nil {
 		return err
 	}
 	if counts := command.Status.Counts; counts == nil || counts.Succeeded != 1 {

@@ -58,9 +58,9 @@ func (f *fleet) holdsNoCredentials(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = os.Stat(fmt.Sprintf("/proc/%d/root/var/run/secrets", pid))
-	if !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("looking for /var/run/secrets in the container: %v", err)
+	secrets := fmt.Sprintf("/proc/%d/root/var/run/secrets", pid)
+	if _, err := os.Stat(secrets); !errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(errors.New("the container has a folder /var/run/secrets"), err)
 	}
 	return nil
 }
@@ -99,7 +99,7 @@ func (f *fleet) refuseAndPutOff(ctx context.Context) error {
 		return err
 	}
 	device := &mdmv1alpha1.Device{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: f.profile.Status.Failing[0].Device}}
-	return harness.Wait(ctx, "the Device to tell its refusal", func(ctx context.Context) (bool, string, error) {
+	return f.Wait(ctx, "the Device to tell its refusal", func(ctx context.Context) (bool, string, error) {
 		err := f.Get(ctx, client.ObjectKeyFromObject(device), device)
 		failing := device.Status.Failing
 		refuser := f.macs.Devices[0].Hardware().SerialNumber
@@ -109,7 +109,7 @@ func (f *fleet) refuseAndPutOff(ctx context.Context) error {
 
 // counted lets the Macs connect until the Profile's counters say what they should.
 func (f *fleet) counted(ctx context.Context, what string, want func(mdmv1alpha1.ProfileStatus) bool) error {
-	return harness.Wait(ctx, what, func(ctx context.Context) (bool, string, error) {
+	return f.Wait(ctx, what, func(ctx context.Context) (bool, string, error) {
 		if err := f.macs.Connect(ctx); err != nil {
 			return false, "", err
 		}
@@ -171,7 +171,7 @@ func (f *fleet) repair(ctx context.Context) error {
 		if err := f.Delete(ctx, obj); err != nil {
 			return err
 		}
-		err := harness.Wait(ctx, fmt.Sprintf("another %T", obj), func(ctx context.Context) (bool, string, error) {
+		err := f.Wait(ctx, fmt.Sprintf("another %T", obj), func(ctx context.Context) (bool, string, error) {
 			err := f.Get(ctx, client.ObjectKeyFromObject(obj), obj)
 			return err == nil && obj.GetUID() != old, "", err
 		})
@@ -179,21 +179,21 @@ func (f *fleet) repair(ctx context.Context) error {
 			return err
 		}
 	}
-	err := harness.Wait(ctx, "the Macs to be served again", func(ctx context.Context) (bool, string, error) {
+	err := f.Wait(ctx, "the Macs to be served again", func(ctx context.Context) (bool, string, error) {
 		return true, "", f.macs.Connect(ctx)
 	})
 	if err != nil {
 		return err
 	}
 	server := &mdmv1alpha1.MDMServer{ObjectMeta: name}
-	return harness.Wait(ctx, "the server", f.Satisfied(server, mdmv1alpha1.ConditionReady))
+	return f.Wait(ctx, "the server", f.Satisfied(server, mdmv1alpha1.ConditionReady))
 }
 
 func (f *fleet) withdraw(ctx context.Context) error {
 	if err := f.Delete(ctx, f.profile); err != nil {
 		return err
 	}
-	return harness.Wait(ctx, "the profile to leave both Macs", func(ctx context.Context) (bool, string, error) {
+	return f.Wait(ctx, "the profile to leave both Macs", func(ctx context.Context) (bool, string, error) {
 		if err := f.macs.Connect(ctx); err != nil {
 			return false, "", err
 		}
