@@ -13,6 +13,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -39,6 +40,8 @@ type world struct {
 	apns    *apnsfake.Fake
 	roots   *x509.CertPool
 	devices *http.Client
+	// secrets must be in no event: tokens, and what identifies a device.
+	secrets []string
 }
 
 func newWorld(t *testing.T) *world {
@@ -51,6 +54,7 @@ func newWorld(t *testing.T) *world {
 	cluster := standin.New(t, api, ns.Name)
 	w := &world{T: t, ns: ns.Name, pod: cluster.Pod("mdm", slog.DiscardHandler)}
 	network.set(w.ns, w.pod)
+	t.Cleanup(w.checkEvents)
 	w.declare()
 	w.eventually("the pod to be wanted", func(context.Context) string {
 		cluster.Issue()
@@ -230,6 +234,7 @@ func (w *world) invite(token *mdmv1alpha1.EnrollmentToken) string {
 	w.expect(token, token.Name, "Ready=True/Ready")
 	secret := &corev1.Secret{}
 	w.get(token.Status.SecretRef.Name, secret)
+	w.secrets = append(w.secrets, string(secret.Data["token"]))
 	return string(secret.Data["url"])
 }
 
@@ -237,7 +242,26 @@ func (w *world) mac(prefix string, index int) *devicesim.Device {
 	w.Helper()
 	mac, err := devicesim.New(devicesim.Options{Hardware: devicesim.Mac(prefix, index), Client: w.devices, Roots: w.roots, Key: keys.Key})
 	w.must(err)
+	w.secrets = append(w.secrets, mac.Hardware().SerialNumber, mac.Hardware().UDID)
 	return mac
+}
+
+// checkEvents looks at what the test's events tell.
+func (w *world) checkEvents() {
+	all := &eventsv1.EventList{}
+	if err := api.List(context.Background(), all, client.InNamespace(w.ns)); err != nil {
+		w.Error(err)
+	}
+	if len(all.Items) == 0 {
+		w.Error("there was no event at all")
+	}
+	for _, e := range all.Items {
+		for _, secret := range w.secrets {
+			if strings.Contains(e.Note+e.Regarding.Name, secret) {
+				w.Errorf("an event tells a token, serial number or UDID: %s %s", e.Regarding.Name, e.Note)
+			}
+		}
+	}
 }
 
 // idle lets the Macs connect and do what waits for them.
