@@ -147,17 +147,8 @@ func TestAProfileThatIsTooLarge(t *testing.T) {
 		})
 	}
 	w.create(large)
-	w.eventually("TooLarge", func(ctx context.Context) string {
-		if err := api.Get(ctx, w.key("large"), large); err != nil {
-			return err.Error()
-		}
-		for _, c := range large.Status.Conditions {
-			if c.Type == mdmv1alpha1.ConditionReady && c.Reason == mdmv1alpha1.ProfileTooLarge {
-				return ""
-			}
-		}
-		return show(large.Status.Conditions)
-	})
+	w.expect(large, "large", "Rendered=False/TooLarge")
+	w.expect(large, "large", "Stalled=True/TooLarge")
 	edit(w, "large", large, func(p *mdmv1alpha1.Profile) { p.Spec.Apple.Payloads.Items = p.Spec.Apple.Payloads.Items[:1] })
 	w.expect(&mdmv1alpha1.Profile{}, "large", "Ready=True/Ready")
 }
