@@ -12,9 +12,11 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
@@ -96,7 +98,9 @@ func (s *scope) step(condition string, run func(context.Context, *scope, *loop.R
 
 // SetupWithManager registers the controller.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
-	b := ctrl.NewControllerManagedBy(mgr).Named("mdmserver").For(&mdmv1alpha1.MDMServer{}).
+	// Not its own status: the counts in it change all the time while devices are busy, and are read once a minute.
+	changed := predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{})
+	b := ctrl.NewControllerManagedBy(mgr).Named("mdmserver").For(&mdmv1alpha1.MDMServer{}, builder.WithPredicates(changed)).
 		Owns(&appsv1.StatefulSet{}).Owns(&corev1.Service{}).Owns(&corev1.ConfigMap{}).
 		Owns(&networkingv1.NetworkPolicy{}).Owns(&networkingv1.Ingress{}).Owns(&policyv1.PodDisruptionBudget{}).
 		Owns(&cmapi.Certificate{}).Owns(&cmapi.Issuer{}).

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
@@ -68,19 +67,24 @@ func (r *Reconciler) firstSealing(ctx context.Context, s *scope) (*corev1.Secret
 	if len(s.server.Status.SealingKeys) > 0 {
 		return nil, lost("the Secret %s, which sealed what the server stores, is gone", name)
 	}
-	claim := &corev1.PersistentVolumeClaim{}
-	err := r.Client.Get(ctx, client.ObjectKey{Namespace: s.server.Namespace, Name: s.server.ClaimName()}, claim)
-	if err == nil {
-		return nil, lost("the volume claim %s holds the state of an earlier server, but the Secret %s, which sealed it, is gone", claim.Name, name)
-	}
-	if !apierrors.IsNotFound(err) {
+	used, err := r.hasVolume(ctx, s)
+	if err != nil {
 		return nil, err
+	}
+	if used {
+		return nil, lost("the volume claim %s holds the state of an earlier server, but the Secret %s, which sealed it, is gone", s.server.ClaimName(), name)
 	}
 	key := make([]byte, sealingKeySize)
 	_, _ = rand.Read(key) // never fails
 	secret := s.server.Secret(name)
 	secret.Data[serverconfig.PrimaryFile], secret.Data[firstSealingKey] = []byte(firstSealingKey), key
 	return secret, r.Client.Create(ctx, secret)
+}
+
+// hasVolume says whether the server, or an earlier one of its name, has stored anything.
+func (r *Reconciler) hasVolume(ctx context.Context, s *scope) (bool, error) {
+	err := r.Client.Get(ctx, client.ObjectKey{Namespace: s.server.Namespace, Name: s.server.ClaimName()}, &corev1.PersistentVolumeClaim{})
+	return err == nil, client.IgnoreNotFound(err)
 }
 
 func lost(what string, args ...any) error {

@@ -38,8 +38,9 @@ func (r *Reconciler) deploy(ctx context.Context, s *scope, report *loop.Report) 
 		return err
 	}
 	set := &appsv1.StatefulSet{}
-	if err := r.Client.Get(ctx, client.ObjectKeyFromObject(s.server), set); err != nil {
-		return client.IgnoreNotFound(err) // the cache does not know it yet, and will tell
+	// The cache may not know the StatefulSet yet; it then counts as one without pods.
+	if err := client.IgnoreNotFound(r.Client.Get(ctx, client.ObjectKeyFromObject(s.server), set)); err != nil {
+		return err
 	}
 	status := &s.server.Status
 	status.URL = "https://" + s.server.Spec.Host
@@ -70,7 +71,7 @@ func workload(s owned.Server) (wanted, unwanted []client.Object) {
 func (r *Reconciler) judge(s *scope, report *loop.Report, set *appsv1.StatefulSet) {
 	wanted := *s.server.Spec.Replicas
 	switch {
-	case set.Status.ObservedGeneration == set.Generation && set.Status.AvailableReplicas == wanted && set.Status.UpdatedReplicas == wanted:
+	case set.UID != "" && set.Status.ObservedGeneration == set.Generation && set.Status.AvailableReplicas == wanted && set.Status.UpdatedReplicas == wanted:
 		if wanted == 0 {
 			report.True(mdmv1alpha1.MDMServerStopped, "spec.replicas is 0")
 		}

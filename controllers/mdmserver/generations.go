@@ -17,6 +17,8 @@ type generation struct {
 	key     []byte
 	leaf    *x509.Certificate
 	retired time.Time // when it stopped issuing
+	// longest is the longest validity with which it has issued.
+	longest time.Duration
 }
 
 // rotation is what decides on the generations.
@@ -33,12 +35,17 @@ type rotation struct {
 func (r rotation) plan(known []generation) []generation {
 	planned := slices.Clone(known)
 	if len(planned) == 0 {
-		return []generation{{number: 1, role: mdmv1alpha1.CARoleActive}}
+		return []generation{{number: 1, role: mdmv1alpha1.CARoleActive, longest: r.validity}}
 	}
 	r.promote(planned)
+	for i := range planned {
+		if planned[i].role != mdmv1alpha1.CARoleRetired {
+			planned[i].longest = max(planned[i].longest, r.validity)
+		}
+	}
 	planned = slices.DeleteFunc(planned, r.over)
 	if r.due(planned) {
-		planned = append(planned, generation{number: highest(known) + 1, role: mdmv1alpha1.CARoleNext})
+		planned = append(planned, generation{number: highest(known) + 1, role: mdmv1alpha1.CARoleNext, longest: r.validity})
 	}
 	return planned
 }
@@ -61,7 +68,7 @@ func (r rotation) promote(all []generation) {
 
 // over says whether the last certificate of a retired generation has expired.
 func (r rotation) over(g generation) bool {
-	return g.role == mdmv1alpha1.CARoleRetired && (r.now.After(g.retired.Add(r.validity)) || r.now.After(g.leaf.NotAfter))
+	return g.role == mdmv1alpha1.CARoleRetired && (r.now.After(g.retired.Add(g.longest)) || r.now.After(g.leaf.NotAfter))
 }
 
 // due says whether another generation must begin: a certificate issued soon would outlive the active one.

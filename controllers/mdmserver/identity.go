@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,6 +29,8 @@ const (
 	annotationRotatedFor = "mdm.kubemdm.io/rotated-for"
 	// annotationRetired, with a generation behind it, says since when that generation has not issued any more.
 	annotationRetired = "mdm.kubemdm.io/retired-"
+	// annotationLongest, with a generation behind it, is the longest validity with which that generation has issued.
+	annotationLongest = "mdm.kubemdm.io/longest-validity-"
 	// certificateName, with a generation behind it, names a generation in the status.
 	certificateName = "IdentityCA-"
 )
@@ -45,6 +48,11 @@ func (r *Reconciler) identity(ctx context.Context, s *scope, report *loop.Report
 	}
 	if known, err = r.recover(ctx, s, known); err != nil {
 		return err
+	}
+	if len(known) == 0 {
+		if known, err = r.rediscover(ctx, s); err != nil {
+			return err
+		}
 	}
 	plan := r.rotation(s, secret).plan(known)
 	pending, err := r.issue(ctx, s, plan)
@@ -98,6 +106,7 @@ func readGenerations(secret *corev1.Secret) ([]generation, error) {
 		}
 		g.role = roles[n]
 		g.retired, _ = time.Parse(time.RFC3339, secret.Annotations[annotationRetired+strconv.Itoa(n)])
+		g.longest, _ = time.ParseDuration(secret.Annotations[annotationLongest+strconv.Itoa(n)])
 		if g.role == mdmv1alpha1.CARoleActive {
 			active++
 		}
@@ -138,14 +147,49 @@ func (r *Reconciler) recover(ctx context.Context, s *scope, known []generation) 
 		if err != nil || g.leaf == nil || certs.Fingerprint(g.leaf) != c.Fingerprint {
 			return nil, lost("generation %d of the device-identity CA is neither in the Secret %s nor in %s", n, s.server.IdentityName(), name)
 		}
-		g.role = c.Role
-		if g.role == mdmv1alpha1.CARoleRetired {
-			g.retired = r.Clock.Now() // trusted for longer than need be, which harms nothing
-		}
-		known = append(known, g)
+		known = append(known, r.recovered(g, c.Role))
 	}
 	slices.SortFunc(known, func(a, b generation) int { return a.number - b.number })
 	return known, nil
+}
+
+// recovered is a generation whose annotations are gone: it is trusted for longer than need be, which harms nothing.
+func (r *Reconciler) recovered(g generation, role mdmv1alpha1.CARole) generation {
+	g.role, g.longest = role, time.Duration(math.MaxInt64)
+	if role == mdmv1alpha1.CARoleRetired {
+		g.retired = r.Clock.Now()
+	}
+	return g
+}
+
+// rediscover finds the generations of an earlier server of this name, whose volume is there, in the Secrets that cert-manager filled: the
+// newest is active.
+func (r *Reconciler) rediscover(ctx context.Context, s *scope) ([]generation, error) {
+	if used, err := r.hasVolume(ctx, s); err != nil || !used {
+		return nil, err
+	}
+	var found []generation
+	for n := 1; ; n++ {
+		secret, err := owned.GetSecret(ctx, r.Client, s.server.Namespace, s.server.GenerationName(n))
+		if err != nil {
+			return nil, err
+		}
+		if !issued(secret) {
+			break
+		}
+		g, err := readGeneration(n, secret.Data[serverconfig.CertFile], secret.Data[serverconfig.KeyFile])
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, r.recovered(g, mdmv1alpha1.CARoleRetired))
+	}
+	if len(found) == 0 {
+		return nil, lost("the volume claim %s holds the state of an earlier server, but the Secret %s with its device-identity CA is gone",
+			s.server.ClaimName(), s.server.IdentityName())
+	}
+	newest := &found[len(found)-1]
+	newest.role, newest.retired = mdmv1alpha1.CARoleActive, time.Time{}
+	return found, nil
 }
 
 // issue asks cert-manager for the generation that is new and fills it in. pending names its Certificate while that is on its way.
@@ -165,9 +209,8 @@ func (r *Reconciler) issue(ctx context.Context, s *scope, plan []generation) (pe
 	if !issued(secret) {
 		return certificate.Name, nil
 	}
-	role := g.role
-	*g, err = readGeneration(g.number, secret.Data[serverconfig.CertFile], secret.Data[serverconfig.KeyFile])
-	g.role = role
+	made, err := readGeneration(g.number, secret.Data[serverconfig.CertFile], secret.Data[serverconfig.KeyFile])
+	g.cert, g.key, g.leaf = made.cert, made.key, made.leaf
 	return "", err
 }
 
@@ -178,12 +221,15 @@ func (r *Reconciler) storeGenerations(ctx context.Context, s *scope, old *corev1
 	if old != nil {
 		secret = old.DeepCopy()
 		secret.Data = map[string][]byte{}
-		maps.DeleteFunc(secret.Annotations, func(key, _ string) bool { return strings.HasPrefix(key, annotationRetired) })
+		maps.DeleteFunc(secret.Annotations, func(key, _ string) bool {
+			return strings.HasPrefix(key, annotationRetired) || strings.HasPrefix(key, annotationLongest)
+		})
 	}
 	roles := map[int]mdmv1alpha1.CARole{}
 	for _, g := range plan {
 		roles[g.number] = g.role
 		secret.Data[fmt.Sprintf("%d.crt", g.number)], secret.Data[fmt.Sprintf("%d.key", g.number)] = g.cert, g.key
+		metaAnnotation(secret, annotationLongest+strconv.Itoa(g.number), g.longest.String())
 		if !g.retired.IsZero() {
 			metaAnnotation(secret, annotationRetired+strconv.Itoa(g.number), g.retired.UTC().Format(time.RFC3339))
 		}

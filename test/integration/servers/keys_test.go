@@ -6,8 +6,12 @@ import (
 	"testing"
 
 	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
 )
@@ -146,4 +150,69 @@ func TestIdentityCARotates(t *testing.T) {
 	if b.exists("mdm-device-identity-ca-1", &cmapi.Certificate{}) {
 		t.Error("cert-manager would renew the first generation")
 	}
+}
+
+// volume leaves the volume claim that an earlier server of this name had.
+func (b *bench) volume() {
+	b.Helper()
+	b.create(&corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: "data-mdm-0"}, Spec: corev1.PersistentVolumeClaimSpec{
+		AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
+		Resources:   corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}},
+	}})
+}
+
+func TestVolumeOfAnEarlierServerNeedsItsSealingKey(t *testing.T) {
+	b := newBench(t)
+	b.volume()
+	b.create(newServer())
+	b.reconcileServer()
+	b.expect(b.mdmServer(), "CredentialsReady=False/KeyLost", "Stalled=True/KeyLost")
+	if b.exists("mdm-sealing", &corev1.Secret{}) {
+		t.Error("another sealing key was made for data that it cannot open")
+	}
+}
+
+// collectGarbage is Kubernetes' garbage collector after the MDMServer is gone.
+func (b *bench) collectGarbage() {
+	b.Helper()
+	for _, obj := range []client.Object{
+		&cmapi.Certificate{}, &cmapi.Issuer{}, &appsv1.StatefulSet{}, &corev1.ConfigMap{}, &networkingv1.NetworkPolicy{}, &corev1.Service{},
+	} {
+		b.must(api.DeleteAllOf(b.Context(), obj, client.InNamespace(b.ns)))
+	}
+}
+
+// TestServerTakesUpWhatAnEarlierOneLeft deletes an MDMServer and makes it again: the status is new, the Secrets and the volume are not.
+func TestServerTakesUpWhatAnEarlierOneLeft(t *testing.T) {
+	b := running(t)
+	b.volume()
+	edit(b, serverName, &mdmv1alpha1.MDMServer{}, func(s *mdmv1alpha1.MDMServer) {
+		s.Annotations = map[string]string{mdmv1alpha1.AnnotationRotateIdentityCA: "2026"}
+	})
+	b.reconcileServer()
+	b.cluster.Issue()
+	b.reconcileServer()
+	before := b.keep("mdm-identity")
+	again := func() {
+		b.remove(serverName, &mdmv1alpha1.MDMServer{})
+		b.reconcileServer()
+		b.collectGarbage()
+		b.create(newServer())
+		b.reconcileServer()
+	}
+	again()
+	b.expect(b.mdmServer(), "CredentialsReady=True/Rotating")
+	if after := b.keep("mdm-identity"); !bytes.Equal(before.Data["1.key"], after.Data["1.key"]) || b.roles() != `{"1":"Active","2":"Next"}` {
+		t.Errorf("the CA is another one: %s", b.roles())
+	}
+	b.remove("mdm-identity", &corev1.Secret{})
+	again()
+	if after := b.keep("mdm-identity"); !bytes.Equal(before.Data["1.key"], after.Data["1.key"]) || b.roles() != `{"1":"Retired","2":"Active"}` {
+		t.Errorf("the CA is another one: %s", b.roles())
+	}
+	b.remove("mdm-identity", &corev1.Secret{})
+	b.remove("mdm-device-identity-ca-1", &corev1.Secret{})
+	b.remove("mdm-device-identity-ca-2", &corev1.Secret{})
+	again()
+	b.expect(b.mdmServer(), "CredentialsReady=False/KeyLost", "Stalled=True/KeyLost")
 }

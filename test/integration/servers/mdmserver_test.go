@@ -11,7 +11,6 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -257,19 +256,5 @@ func TestServingCertificates(t *testing.T) {
 				b.expect(b.mdmServer(), "CertificatesReady=False/CertificateExpired")
 			}
 		})
-	}
-}
-
-func TestVolumeOfAnEarlierServerNeedsItsKey(t *testing.T) {
-	b := newBench(t)
-	b.create(&corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: "data-mdm-0"}, Spec: corev1.PersistentVolumeClaimSpec{
-		AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
-		Resources:   corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}},
-	}})
-	b.create(newServer())
-	b.reconcileServer()
-	b.expect(b.mdmServer(), "CredentialsReady=False/KeyLost", "Stalled=True/KeyLost")
-	if b.exists("mdm-sealing", &corev1.Secret{}) {
-		t.Error("another sealing key was made for data that it cannot open")
 	}
 }
