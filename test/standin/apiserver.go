@@ -13,15 +13,16 @@ import (
 func APIServer() *envtest.Environment {
 	return &envtest.Environment{
 		CRDDirectoryPaths: []string{
-			moduleFile("github.com/kubemdm/kubemdm", "config/crd/bases"),
-			moduleFile("github.com/cert-manager/cert-manager", "deploy/crds"),
-			moduleFile("sigs.k8s.io/gateway-api", "config/crd/standard/gateway.networking.k8s.io_tlsroutes.yaml"),
+			ModuleFile("github.com/kubemdm/kubemdm", "config/crd/bases"),
+			ModuleFile("github.com/cert-manager/cert-manager", "deploy/crds"),
+			ModuleFile("sigs.k8s.io/gateway-api", "config/crd/standard/gateway.networking.k8s.io_tlsroutes.yaml"),
 		},
 		ErrorIfCRDPathMissing: true,
 	}
 }
 
-func moduleFile(module, file string) string {
+// ModuleFile is the path of a file or folder of a module that go.mod names.
+func ModuleFile(module, file string) string {
 	dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", module).Output()
 	if err != nil {
 		return module // envtest says that it is missing
