@@ -3,6 +3,7 @@ package managed
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"testing"
 	"time"
 
@@ -41,7 +42,10 @@ type Bench struct {
 	// Fleet is the server.
 	Fleet *Fleet
 
-	deps     setup.Deps
+	deps setup.Deps
+	// epoch counts the managers; stop ends the one that leads.
+	epoch    int64
+	stop     func()
 	events   chan string
 	devices  reconcile.Reconciler
 	roster   reconcile.Reconciler
@@ -70,25 +74,30 @@ func (i indexed) IndexField(_ context.Context, obj client.Object, field string, 
 // On returns a bench over a client that lists by the indexes of setup.IndexFields, in an empty namespace.
 func On(t testing.TB, c client.Client, namespace string) *Bench {
 	t.Helper()
-	b := &Bench{TB: t, Namespace: namespace, Client: c, events: make(chan string, 10000), Clock: clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))}
+	b := &Bench{TB: t, Namespace: namespace, Client: c, events: make(chan string, 10000), stop: func() {}, Clock: clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))}
 	b.Fleet = startFleet(t, b.Clock)
 	b.Create(&mdmv1alpha1.MDMServer{ObjectMeta: metav1.ObjectMeta{Name: ServerName}, Spec: mdmv1alpha1.MDMServerSpec{Host: "mdm.example.test", Organization: "Example"}})
 	b.Manage()
 	return b
 }
 
-// Manage starts the reconcilers as a manager does that begins to lead, and connects to the server.
+// Manage starts the reconcilers as a manager does that begins to lead after the last one has ended, and connects to the server.
 func (b *Bench) Manage() {
 	b.Helper()
+	b.stop()
+	b.epoch++
+	epoch := b.epoch
 	b.deps = setup.NewDeps(setup.Environment{
 		Client: b.Client, Events: &events.FakeRecorder{Events: b.events}, Clock: b.Clock,
-		Epoch: func(context.Context) (int64, error) { return 1, nil },
+		Epoch: func(context.Context) (int64, error) { return epoch, nil },
 		Log:   testr.NewWithInterface(b, testr.Options{}),
 	}, setup.Options{})
 	ctx, cancel := context.WithCancel(context.Background())
 	stopped := make(chan error, 1)
-	go func() { stopped <- b.deps.Links.Start(ctx) }()
-	b.Cleanup(func() { cancel(); <-stopped })
+	links := b.deps.Links
+	go func() { stopped <- links.Start(ctx) }()
+	b.stop = sync.OnceFunc(func() { cancel(); <-stopped })
+	b.Cleanup(b.stop)
 	for _, c := range setup.Controllers(b.deps) {
 		switch c := c.(type) {
 		case *device.Reconciler:
