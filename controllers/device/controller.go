@@ -41,7 +41,7 @@ type scope struct {
 // Reconcile brings one Device about.
 func (r *Reconciler) Reconcile(ctx context.Context, d *mdmv1alpha1.Device) (ctrl.Result, error) {
 	s := &scope{object: d}
-	result, err := r.Run(ctx, d, loop.Spec{
+	return r.Run(ctx, d, loop.Spec{
 		Steps: []loop.Step{
 			s.step(mdmv1alpha1.DeviceMatched, r.match),
 			s.step("", r.observe),
@@ -54,11 +54,15 @@ func (r *Reconciler) Reconcile(ctx context.Context, d *mdmv1alpha1.Device) (ctrl
 		},
 		Finalize: []loop.Step{s.step(mdmv1alpha1.DevicePublished, r.handOver)},
 		Ready:    []string{mdmv1alpha1.DeviceMatched, mdmv1alpha1.DevicePublished},
+		Written:  s.settle,
 	})
-	if err == nil && s.device != nil {
+}
+
+// settle acks the version that was read.
+func (s *scope) settle() {
+	if s.device != nil {
 		s.server.Done(adminapi.KindDevice, s.device.ID, s.version)
 	}
-	return result, err
 }
 
 func (s *scope) step(condition string, run func(context.Context, *scope, *loop.Report) error) loop.Step {

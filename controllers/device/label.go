@@ -44,12 +44,14 @@ func (r *Reconciler) label(ctx context.Context, s *scope, _ *loop.Report) error 
 	u.SetNamespace(s.object.Namespace)
 	u.SetName(s.object.Name)
 	u.SetUID(s.object.UID) // a Device that has gone meanwhile is not made anew
+	u.SetResourceVersion(s.object.ResourceVersion)
 	if err := unstructured.SetNestedMap(u.Object, want, "metadata", "labels"); err != nil {
 		return err
 	}
 	if err := r.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), client.FieldOwner(labelManager)); err != nil {
 		return fmt.Errorf("applying the labels of the token: %w", err)
 	}
+	s.object.SetResourceVersion(u.GetResourceVersion())
 	return nil
 }
 

@@ -79,15 +79,19 @@ func (r *Reconciler) Reconcile(ctx context.Context, c *mdmv1alpha1.DeviceCommand
 	if c.Status.FinishedAt != nil {
 		steps = []loop.Step{s.step("", r.acknowledge), s.step("", r.expire), s.step("", r.rest)}
 	}
-	result, err := r.Run(ctx, c, loop.Spec{
+	return r.Run(ctx, c, loop.Spec{
 		Steps:    steps,
 		Finalize: []loop.Step{s.step(mdmv1alpha1.DeviceCommandPublished, r.cancel)},
 		Ready:    []string{mdmv1alpha1.DeviceCommandAccepted, mdmv1alpha1.DeviceCommandPublished},
+		Written:  s.settle,
 	})
-	if err == nil && s.server != nil && s.late == 0 {
+}
+
+// settle acks the version that was read, unless its progress is late.
+func (s *scope) settle() {
+	if s.server != nil && s.late == 0 {
 		s.server.Done(adminapi.KindAction, string(s.key), s.version)
 	}
-	return result, err
 }
 
 func (s *scope) step(condition string, run func(context.Context, *scope, *loop.Report) error) loop.Step {

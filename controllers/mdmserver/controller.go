@@ -60,6 +60,8 @@ type scope struct {
 	client  *corev1.Secret // the manager's certificate for the internal API
 	serving *certs.Pair
 	info    *adminapi.Info // nil while the server cannot be reached
+	// connecting is true until the first attempt to reach the server has ended.
+	connecting bool
 }
 
 // Reconcile brings one MDMServer about.

@@ -53,7 +53,7 @@ type scope struct {
 // Reconcile brings one Profile about.
 func (r *Reconciler) Reconcile(ctx context.Context, p *mdmv1alpha1.Profile) (ctrl.Result, error) {
 	s := &scope{profile: p, key: convert.Key(p)}
-	result, err := r.Run(ctx, p, loop.Spec{
+	return r.Run(ctx, p, loop.Spec{
 		Steps: []loop.Step{
 			s.step(mdmv1alpha1.ProfileAccepted, r.accept),
 			s.step(mdmv1alpha1.ProfileRendered, r.render),
@@ -63,11 +63,15 @@ func (r *Reconciler) Reconcile(ctx context.Context, p *mdmv1alpha1.Profile) (ctr
 		},
 		Finalize: []loop.Step{s.step(mdmv1alpha1.ProfilePublished, r.withdraw)},
 		Ready:    []string{mdmv1alpha1.ProfileAccepted, mdmv1alpha1.ProfileRendered, mdmv1alpha1.ProfilePublished},
+		Written:  s.settle,
 	})
-	if err == nil && s.server != nil && s.late == 0 {
+}
+
+// settle acks the version that was read, unless its progress is late.
+func (s *scope) settle() {
+	if s.server != nil && s.late == 0 {
 		s.server.Done(adminapi.KindArtifact, string(s.key), s.version)
 	}
-	return result, err
 }
 
 func (s *scope) step(condition string, run func(context.Context, *scope, *loop.Report) error) loop.Step {

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
+	cmmeta "github.com/cert-manager/cert-manager/pkg/apis/meta/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -25,7 +26,7 @@ func New(t testing.TB, c client.Client, namespace string) *Cluster {
 	return &Cluster{TB: t, client: c, namespace: namespace, cas: map[string]*pki.CA{}}
 }
 
-// Issue is cert-manager: it fills the Secret of every Certificate that has none, unless the CA behind it is still to come.
+// Issue is cert-manager: it fills the Secret of every Certificate that has none and makes it Ready, unless the CA behind it is still to come.
 func (c *Cluster) Issue() {
 	c.Helper()
 	certificates := &cmapi.CertificateList{}
@@ -33,14 +34,15 @@ func (c *Cluster) Issue() {
 	for _, isCA := range []bool{true, false} {
 		for _, certificate := range certificates.Items {
 			if certificate.Spec.IsCA == isCA && !c.get(certificate.Spec.SecretName, &corev1.Secret{}) {
-				c.issue(certificate.Spec)
+				c.issue(&certificate)
 			}
 		}
 	}
 }
 
-func (c *Cluster) issue(spec cmapi.CertificateSpec) {
+func (c *Cluster) issue(certificate *cmapi.Certificate) {
 	c.Helper()
+	spec := certificate.Spec
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: c.namespace, Name: spec.SecretName}}
 	if spec.IsCA {
 		ca := pki.NewCA(c, spec.CommonName)
@@ -58,6 +60,11 @@ func (c *Cluster) issue(spec cmapi.CertificateSpec) {
 		secret.Data = map[string][]byte{"tls.crt": cert, "tls.key": key, "ca.crt": ca.CertPEM()}
 	}
 	c.must(c.client.Create(c.Context(), secret))
+	now := metav1.Now()
+	certificate.Status.Conditions = []cmapi.CertificateCondition{{
+		Type: cmapi.CertificateConditionReady, Status: cmmeta.ConditionTrue, Reason: "Ready", LastTransitionTime: &now,
+	}}
+	c.must(c.client.Status().Update(c.Context(), certificate))
 }
 
 // Available is the StatefulSet controller: all pods are there.

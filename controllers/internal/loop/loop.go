@@ -16,7 +16,7 @@ import (
 	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
 )
 
-// conflictRetry is the pause after a write met a newer object: long enough for the cache to catch up.
+// conflictRetry is the pause after a write met a newer object than the cache had: long enough for the cache to catch up.
 const conflictRetry = 500 * time.Millisecond
 
 // Engine runs reconciles. All controllers share one.
@@ -35,6 +35,8 @@ type Spec struct {
 	Finalize []Step
 	// Ready names the conditions that must all be True for Ready to be True. The first that is not lends Ready its reason and message.
 	Ready []string
+	// Written is called, if it is set, when the object says what the steps found. It is not called after an error, nor after a conflict.
+	Written func()
 }
 
 // Step is one part of a reconcile.
@@ -46,7 +48,7 @@ type Step struct {
 	// KnownConditions is abnormal: it becomes True only by the Report, and nil without it removes the condition.
 	//
 	// Steps behind one that did not return nil keep their conditions. Run may write the object's metadata only through a copy, since the
-	// answer of the API server would overwrite the status.
+	// answer of the API server would overwrite the status, and hands the new resource version to the object.
 	Run func(ctx context.Context, r *Report) error
 }
 
@@ -60,6 +62,8 @@ func (e *Engine) Run(ctx context.Context, obj mdmv1alpha1.Object, spec Spec) (ct
 		return ctrl.Result{RequeueAfter: conflictRetry}, nil
 	case leaving(err):
 		return ctrl.Result{}, nil
+	case err == nil && spec.Written != nil:
+		spec.Written()
 	}
 	return result, err
 }
@@ -126,11 +130,12 @@ func (e *Engine) finalizer(ctx context.Context, obj mdmv1alpha1.Object, change f
 	return nil
 }
 
-// write ends a pass: it completes the status, patches it if it changed, and tells of the transitions.
+// write ends a pass: it completes the status, patches it if it changed, and tells of the transitions. An object that the cache had not brought
+// up to date is refused, or the same would be written and told twice.
 func (e *Engine) write(ctx context.Context, p *pass, complete func(*pass)) error {
 	complete(p)
-	patch := client.MergeFrom(p.before)
-	data, err := patch.Data(p.obj)
+	p.before.SetResourceVersion(p.obj.GetResourceVersion())
+	data, err := client.MergeFrom(p.before).Data(p.obj)
 	if err != nil {
 		return fmt.Errorf("comparing the status: %w", err)
 	}
@@ -138,6 +143,7 @@ func (e *Engine) write(ctx context.Context, p *pass, complete func(*pass)) error
 		return nil
 	}
 	transitions := p.transitions()
+	patch := client.MergeFromWithOptions(p.before, client.MergeFromWithOptimisticLock{})
 	if err := e.Client.Status().Patch(ctx, p.obj, patch); err != nil {
 		return client.IgnoreNotFound(fmt.Errorf("writing the status: %w", err))
 	}

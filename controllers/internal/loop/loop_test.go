@@ -207,6 +207,30 @@ func TestStatusIsWrittenOnceAndOnlyIfChanged(t *testing.T) {
 	}
 }
 
+// A pass over an object that the cache had not brought up to date writes nothing, tells nothing and takes nothing for written.
+func TestAStaleObjectIsReadAgain(t *testing.T) {
+	b := newBench(t, newToken())
+	written := 0
+	spec := loop.Spec{Steps: []loop.Step{step(published, nil)}, Ready: []string{published}, Written: func() { written++ }}
+	stale := b.get()
+	if _, err := b.run(spec); err != nil {
+		t.Fatal(err)
+	}
+	before := b.get()
+	b.told()
+	b.clock.SetTime(b.clock.Now().Add(time.Minute))
+	result, err := b.engine.Run(t.Context(), stale, spec)
+	if err != nil || result.RequeueAfter == 0 || written != 1 {
+		t.Errorf("got %+v, %v, written %d times; want another look soon", result, err, written)
+	}
+	if told := b.told(); b.get().ResourceVersion != before.ResourceVersion || len(told) != 0 {
+		t.Errorf("it was written again, and told %q", told)
+	}
+	if _, err := b.run(spec); err != nil || written != 2 {
+		t.Errorf("once it is read again: %v, written %d times", err, written)
+	}
+}
+
 func TestTwoStepsMayShareACondition(t *testing.T) {
 	b := newBench(t, newToken())
 	spec := loop.Spec{Steps: []loop.Step{step(published, nil), step(published, loop.Wait("ServerUnreachable", 0, "later"))}, Ready: []string{published}}

@@ -44,7 +44,11 @@ type Report struct {
 	reason  string
 	message string
 	again   time.Duration
+	keep    bool
 }
+
+// Keep leaves the step's condition as it is: nothing new is known of it yet.
+func (r *Report) Keep() { r.keep = true }
 
 // True makes the step's condition True.
 func (r *Report) True(reason, message string, args ...any) {

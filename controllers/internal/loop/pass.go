@@ -69,6 +69,8 @@ func (p *pass) run(ctx context.Context, steps []Step) error {
 func (p *pass) settle(condition string, r *Report, err error) {
 	p.ran = append(p.ran, condition)
 	switch h := haltOf(err); {
+	case r.keep:
+		return
 	case r.status != "":
 	case p.abnormal(condition) && err != nil:
 		return // nothing new is known of it

@@ -9,10 +9,11 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// The gaps between two writes double from first to longest.
+// The gaps between two writes grow from first to longest: five writes show a rollout that takes a minute.
 const (
 	first   = time.Second
-	longest = 30 * time.Second
+	growth  = 4
+	longest = time.Minute
 )
 
 // Pace remembers when the progress of each object was written last. It is safe for concurrent use.
@@ -41,7 +42,7 @@ func (p *Pace) Due(object types.NamespacedName) time.Duration {
 	if since < last.gap {
 		return last.gap - since
 	}
-	gap := min(2*last.gap, longest)
+	gap := min(growth*last.gap, longest)
 	if gap == 0 || since > 2*longest { // nothing happened for so long that it is another rollout
 		gap = first
 	}

@@ -25,10 +25,10 @@ func writes(p *pace.Pace, clock *clocktesting.FakePassiveClock, during time.Dura
 	return at
 }
 
-func TestGapsDoubleUpToHalfAMinute(t *testing.T) {
+func TestGapsGrowUpToAMinute(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Unix(1700000000, 0))
 	p := pace.New(clock)
-	if got, want := writes(p, clock, 100*time.Second), []int{0, 1, 3, 7, 15, 31, 61, 91}; !slices.Equal(got, want) {
+	if got, want := writes(p, clock, 150*time.Second), []int{0, 1, 5, 21, 81, 141}; !slices.Equal(got, want) {
 		t.Errorf("writes at %v s, want %v", got, want)
 	}
 }
@@ -56,7 +56,7 @@ func TestAnotherRolloutStartsWithShortGaps(t *testing.T) {
 			p := pace.New(clock)
 			writes(p, clock, 20*time.Second)
 			begin(p, clock)
-			if got, want := writes(p, clock, 8*time.Second), []int{0, 1, 3, 7}; !slices.Equal(got, want) {
+			if got, want := writes(p, clock, 8*time.Second), []int{0, 1, 5}; !slices.Equal(got, want) {
 				t.Errorf("writes at %v s, want %v", got, want)
 			}
 		})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -28,13 +29,15 @@ var (
 	changing = []string{"POST", "PUT", "PATCH", "APPLY", "DELETE", "DELETECOLLECTION"}
 )
 
-// written returns what was written since the API server started to objects of our group, their subresources and events, whoever wrote it and
-// however it ended, as the API server's own metrics have it.
+// written returns what was written since the API server started to objects of our group, their subresources and events, whoever wrote it, as the
+// API server's own metrics have it. A write that changes nothing counts, one that was refused does not.
 func (w *world) written() writes {
 	w.Helper()
 	hc, err := rest.HTTPClientFor(config)
 	w.must(err)
-	request, err := http.NewRequestWithContext(w.Context(), http.MethodGet, config.Host+"/metrics", nil)
+	page, err := url.JoinPath(config.Host, "metrics")
+	w.must(err)
+	request, err := http.NewRequestWithContext(w.Context(), http.MethodGet, page, nil)
 	w.must(err)
 	response, err := hc.Do(request)
 	w.must(err)
@@ -60,7 +63,7 @@ func (c writes) add(labels string, n int) {
 	for _, label := range metricLabel.FindAllStringSubmatch(labels, -1) {
 		of[label[1]] = label[2]
 	}
-	if !slices.Contains(changing, of["verb"]) || of["group"] != mdmv1alpha1.GroupVersion.Group && of["resource"] != "events" {
+	if !slices.Contains(changing, of["verb"]) || !strings.HasPrefix(of["code"], "2") || of["group"] != mdmv1alpha1.GroupVersion.Group && of["resource"] != "events" {
 		return
 	}
 	c[strings.TrimSuffix(of["verb"]+" "+of["resource"]+"/"+of["subresource"], "/")] += n
