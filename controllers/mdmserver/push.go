@@ -70,6 +70,8 @@ func (r *Reconciler) goodPair(ctx context.Context, c *mdmv1alpha1.APNSCertificat
 
 func (s *scope) judgePush(report *loop.Report, fingerprint string) {
 	switch {
+	case s.connecting:
+		report.Keep()
 	case s.info == nil:
 		report.Unknown(mdmv1alpha1.ReasonServerUnreachable, "the server cannot be asked which push certificate it holds")
 	case s.info.Push.Certificate.Fingerprint != fingerprint:

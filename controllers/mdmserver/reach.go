@@ -2,6 +2,7 @@ package mdmserver
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 
@@ -25,6 +26,11 @@ func (r *Reconciler) reach(ctx context.Context, s *scope, report *loop.Report) e
 	server, err := r.Links.Server(key)
 	if *s.server.Spec.Replicas == 0 {
 		report.False(mdmv1alpha1.MDMServerStopped, "spec.replicas is 0; raise it to serve devices")
+		return nil
+	}
+	if errors.Is(err, link.ErrConnecting) { // a manager that has just started knows nothing of its servers yet
+		report.Keep()
+		s.connecting = true
 		return nil
 	}
 	if err != nil {

@@ -47,7 +47,7 @@ func (r *Reconciler) count(ctx context.Context, s *scope, report *loop.Report) e
 		}
 		if s.late > 0 {
 			report.Again(s.late)
-			report.Keep(*was)
+			report.Keep()
 			return nil
 		}
 		if err := r.writeCounters(ctx, s); err != nil {

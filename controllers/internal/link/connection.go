@@ -41,7 +41,7 @@ func (c *connection) state() (*Server, error) {
 func (c *connection) set(current *Server, problem error) (changed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	changed = (c.current == nil) != (current == nil) || errors.Is(c.problem, errConnecting)
+	changed = (c.current == nil) != (current == nil) || errors.Is(c.problem, ErrConnecting)
 	c.current, c.problem = current, problem
 	return changed
 }

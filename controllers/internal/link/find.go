@@ -46,7 +46,7 @@ func (r *Registry) Await(ctx context.Context, reader client.Reader, obj mdmv1alp
 	was := meta.FindStatusCondition(obj.GetCommonStatus().Conditions, condition)
 	var unreachable *unreachableError
 	if errors.As(err, &unreachable) && was != nil && was.ObservedGeneration == obj.GetGeneration() && was.Reason != mdmv1alpha1.ReasonPending {
-		report.Keep(*was)
+		report.Keep()
 	}
 	return server, Halt(err)
 }

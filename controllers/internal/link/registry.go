@@ -16,8 +16,8 @@ import (
 // ErrUnknown says that nobody has asked for a connection to the server: its MDMServer does not exist or has no credentials yet.
 var ErrUnknown = errors.New("the MDMServer does not exist or is not set up yet")
 
-// errConnecting is the state before the first attempt has ended.
-var errConnecting = errors.New("connecting")
+// ErrConnecting says that the first attempt to connect has not ended yet.
+var ErrConnecting = errors.New("connecting")
 
 // Options make a Registry.
 type Options struct {
@@ -71,7 +71,7 @@ func (r *Registry) Connect(server types.NamespacedName, endpoint Endpoint) {
 		old.stop()
 	}
 	ctx, stop := context.WithCancel(r.ctx)
-	c := &connection{registry: r, server: server, endpoint: endpoint, stop: stop, problem: errConnecting}
+	c := &connection{registry: r, server: server, endpoint: endpoint, stop: stop, problem: ErrConnecting}
 	r.links[server] = c
 	r.done.Go(func() { c.run(ctx) })
 }

@@ -65,11 +65,6 @@ func (r *Report) Unknown(reason, message string, args ...any) {
 	r.set(metav1.ConditionUnknown, reason, message, args)
 }
 
-// Keep leaves the step's condition as it is.
-func (r *Report) Keep(c metav1.Condition) {
-	r.status, r.reason, r.message = c.Status, c.Reason, c.Message
-}
-
 // Again asks to reconcile the object no later than after the duration; the shortest one asked for counts.
 func (r *Report) Again(after time.Duration) {
 	r.again = soonest(r.again, after)

@@ -205,6 +205,18 @@ func TestLossAndStopAreSeen(t *testing.T) {
 	b.expect(b.mdmServer(), "Deployed=True/Stopped", "Reachable=False/Stopped")
 }
 
+// TestRestartedManagerRaisesNoAlarm: until it has tried to connect, what the last manager said stands.
+func TestRestartedManagerRaisesNoAlarm(t *testing.T) {
+	b := running(t)
+	b.servers.Links.Disconnect(b.key(serverName))
+	b.told()
+	b.reconcileServer()
+	b.expect(b.mdmServer(), "Reachable=True/Connected", "Ready=True/Connected")
+	if told := b.told(); len(told) != 0 {
+		t.Errorf("events %q", told)
+	}
+}
+
 func TestBrokenRolloutBecomesUnavailable(t *testing.T) {
 	b := newBench(t)
 	b.create(newServer())
