@@ -38,7 +38,7 @@ type Roster struct {
 	Clock  clock.PassiveClock
 
 	// passes is what is remembered of each server. Only Reconcile uses it, and the controller has one worker.
-	passes map[types.NamespacedName]*pass
+	passes map[types.NamespacedName]pass
 }
 
 // pass is what one pass over a server leaves to the next.
@@ -49,17 +49,15 @@ type pass struct {
 
 // Reconcile passes over one server. Without a connection it does nothing; the server's source calls again when there is one.
 func (r *Roster) Reconcile(ctx context.Context, request reconcile.Request) (ctrl.Result, error) {
-	name := request.NamespacedName
-	s, err := r.Links.Server(name)
-	if err != nil {
-		delete(r.passes, name)
-		return ctrl.Result{}, nil
+	if s, err := r.Links.Server(request.NamespacedName); err == nil {
+		return r.pass(ctx, request.NamespacedName, s)
 	}
-	last := r.passes[name]
-	if last == nil {
-		last = &pass{}
-	}
-	now := r.Clock.Now()
+	delete(r.passes, request.NamespacedName)
+	return ctrl.Result{}, nil
+}
+
+func (r *Roster) pass(ctx context.Context, name types.NamespacedName, s *link.Server) (ctrl.Result, error) {
+	last, now := r.passes[name], r.Clock.Now()
 	if wait := passPause - now.Sub(last.at); wait > 0 {
 		return ctrl.Result{RequeueAfter: wait}, nil
 	}
@@ -74,9 +72,9 @@ func (r *Roster) Reconcile(ctx context.Context, request reconcile.Request) (ctrl
 	}
 	undiscovered := r.discover(ctx, name, s, devices)
 	p := newPlan(s, roster.Members(s, devices), profiles.Items)
-	next := &pass{at: now, removals: p.removals(last.removals, now)}
+	next := pass{at: now, removals: p.removals(last.removals, now)}
 	if r.passes == nil {
-		r.passes = map[types.NamespacedName]*pass{}
+		r.passes = map[types.NamespacedName]pass{}
 	}
 	r.passes[name] = next
 	if err := errors.Join(undiscovered, r.assign(ctx, name, s, p.changes(next.removals, now))); err != nil {

@@ -107,6 +107,6 @@ func (r *Reconciler) resolveDevice(ctx context.Context, s *scope, left time.Dura
 
 // confirmed says whether a wipe names exactly this device in exactly this live enrolment.
 func confirmed(wipe *mdmv1alpha1.WipeAction, d adminapi.Device) bool {
-	return d.State == adminapi.DeviceEnrolled && wipe.SerialNumber != "" && wipe.SerialNumber == d.SerialNumber &&
+	return d.State != adminapi.DeviceEnded && wipe.SerialNumber != "" && wipe.SerialNumber == d.SerialNumber &&
 		wipe.EnrollmentID != "" && wipe.EnrollmentID == d.EnrollmentID
 }

@@ -208,6 +208,8 @@ func TestConfirmedWipeHitsThisEnrolmentOnly(t *testing.T) {
 	if c.Status.Counts.EnrolmentEnded != 1 {
 		t.Errorf("counts %+v", *c.Status.Counts)
 	}
+	d := managed.Device("mac-0", "", nil)
+	b.Until("the Device shows it", func() bool { return b.Is(d, "Ready=True/Ready") && d.Status.Enrollment.ID == again.EnrollmentID() })
 	second := wipe("C0", again.EnrollmentID())
 	second.Name = "y"
 	b.Create(second)

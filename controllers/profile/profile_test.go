@@ -198,16 +198,34 @@ func TestPostponedCountersAreWrittenInTheEnd(t *testing.T) {
 func TestSigningIsToldWithoutReinstalling(t *testing.T) {
 	b, p, macs := installed(t, 1)
 	managed.Edit(b, "wifi", p, func(p *mdmv1alpha1.Profile) { p.Spec.Signing = mdmv1alpha1.ProfileSigned })
-	b.Round()
-	b.UntilIs(p, "Converged=True/Installed")
+	b.UntilIs(p, "Converged=True/Installed", "Ready=True/Ready")
 	if n := connect(macs, managed.Acknowledge); n != 0 {
 		t.Error("another signature reinstalled the profile")
 	}
-	managed.Edit(b, "wifi", p, func(p *mdmv1alpha1.Profile) { managed.SetContent(p, "two") })
-	b.UntilIs(p, "Converged=False/RollingOut")
-	if d := macs[0].Take(); d == nil || !d.Install.Sign {
-		t.Errorf("the device got %+v, want a signed profile", d)
+	b.Create(managed.Device("new", "CN", design))
+	fresh := b.Fleet.Enrol("UDID-N", "CN", nil)
+	var got []managed.Delivery
+	b.Until("a new device is asked", func() bool { got = fresh.Connect(managed.Acknowledge); return len(got) > 0 })
+	if got[0].Install == nil || !got[0].Install.Sign {
+		t.Errorf("the device got %+v, want a signed profile", got[0])
 	}
+}
+
+func TestNothingIsSaidTooEarly(t *testing.T) {
+	b, p, _ := installed(t, 1)
+	b.Create(managed.Device("new", "CN", map[string]string{"team": "sales"}))
+	b.Fleet.Enrol("UDID-N", "CN", nil)
+	b.UntilIs(managed.Device("new", "", nil), "Ready=True/Ready", "Enrolled=True/Ready")
+	managed.Edit(b, "wifi", p, func(p *mdmv1alpha1.Profile) { p.Spec.Selector.MatchLabels = nil })
+	b.ReconcileNow(p)
+	b.Expect(p, "Published=False/Pending", "Ready=False/Pending", "Converged=False/RollingOut")
+	b.Pass()
+	for range 5 {
+		b.ReconcileNow(p)
+		b.Expect(p, "Converged=False/RollingOut")
+	}
+	b.UntilIs(p, "Ready=True/Ready", "Converged=False/RollingOut")
+	expectNumbers(b, p, "targeted=2 installed=1 pending=1 notNow=0 failed=0 removing=0")
 }
 
 func TestRestartOfManagerAndServerRewritesNothing(t *testing.T) {
@@ -281,6 +299,9 @@ func TestIdentifierHasOneOwner(t *testing.T) {
 	b.UntilIs(second, "Published=False/IdentifierConflict", "Ready=False/IdentifierConflict", "Stalled=True/IdentifierConflict")
 	if said := managed.Message(second, "Published"); !strings.Contains(said, "wifi") {
 		t.Errorf("message %q", said)
+	}
+	if wait := b.ReconcileNow(second).RequeueAfter; wait <= 0 {
+		t.Error("nobody will ask for the identifier again")
 	}
 	b.Expect(first, "Ready=True/Ready", "Converged=True/Installed")
 	b.Delete("wifi", first)

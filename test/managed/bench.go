@@ -96,7 +96,10 @@ func (b *Bench) Manage() {
 	stopped := make(chan error, 1)
 	links := b.deps.Links
 	go func() { stopped <- links.Start(ctx) }()
-	b.stop = sync.OnceFunc(func() { cancel(); <-stopped })
+	b.stop = sync.OnceFunc(func() {
+		cancel()
+		b.Must(<-stopped)
+	})
 	b.Cleanup(b.stop)
 	for _, c := range setup.Controllers(b.deps) {
 		switch c := c.(type) {
