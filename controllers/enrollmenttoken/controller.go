@@ -44,12 +44,7 @@ func (s *scope) key() adminapi.Key { return adminapi.Key(s.token.Namespace + "/"
 // Reconcile publishes one EnrollmentToken.
 func (r *Reconciler) Reconcile(ctx context.Context, t *mdmv1alpha1.EnrollmentToken) (ctrl.Result, error) {
 	s := &scope{token: t}
-	version := int64(0)
-	server, err := r.Links.Server(s.serverKey())
-	if err == nil {
-		version = server.Pending(adminapi.KindToken, string(s.key()))
-	}
-	result, err := r.Run(ctx, t, loop.Spec{
+	spec := loop.Spec{
 		Steps: []loop.Step{
 			loop.Admit(mdmv1alpha1.EnrollmentTokenPublished, func() field.ErrorList { return validate.EnrollmentToken(t) }),
 			s.step(mdmv1alpha1.EnrollmentTokenPublished, r.publish),
@@ -57,11 +52,12 @@ func (r *Reconciler) Reconcile(ctx context.Context, t *mdmv1alpha1.EnrollmentTok
 		},
 		Finalize: []loop.Step{s.step(mdmv1alpha1.EnrollmentTokenPublished, r.withdraw)},
 		Ready:    []string{mdmv1alpha1.EnrollmentTokenPublished},
-	})
-	if err == nil && server != nil {
-		server.Done(adminapi.KindToken, string(s.key()), version)
 	}
-	return result, err
+	if server, err := r.Links.Server(s.serverKey()); err == nil {
+		version := server.Pending(adminapi.KindToken, string(s.key()))
+		spec.Written = func() { server.Done(adminapi.KindToken, string(s.key()), version) }
+	}
+	return r.Run(ctx, t, spec)
 }
 
 func (s *scope) step(condition string, run func(context.Context, *scope, *loop.Report) error) loop.Step {
