@@ -18,6 +18,8 @@ type claim struct {
 	device *DeviceRow
 	known  *IdentityRow
 	issued *EnrollmentRow
+	// namesake is another device with the serial number of this one whose enrolment has not ended; looked for by Authenticate only.
+	namesake *DeviceRow
 }
 
 func gatherClaim(tx *txn, id Identity, ch Channel) (*claim, error) {
@@ -160,14 +162,22 @@ func usedUp(c *claim) error {
 	return nil
 }
 
-// takeover: a device that is enrolled is left alone by any new identity whose token was not made for it. A pending enrolment holds its
-// place only if its own token was: until the first TokenUpdate nothing was entrusted to it.
+// takeover: a device that is enrolled is left alone by any new identity whose token was not made for it, whether that claims its id or its serial
+// number. A pending enrolment holds its place only if its own token was: until the first TokenUpdate nothing was entrusted to it.
 func takeover(c *claim) error {
-	if c.device == nil || c.sameEnrolment() || c.issued.boundTo(c.device.ID, c.device.Facts) {
-		return nil
-	}
-	if c.device.State == adminapi.DeviceEnrolled || c.device.State == adminapi.DevicePending && c.device.Bound {
+	if c.taken() != nil {
 		return ErrReenrolmentBlocked
+	}
+	return nil
+}
+
+// taken is the enrolment that the claim would take over without a right to, or nil.
+func (c *claim) taken() *DeviceRow {
+	for _, d := range []*DeviceRow{c.device, c.namesake} {
+		holds := d != nil && (d.State == adminapi.DeviceEnrolled || d.State == adminapi.DevicePending && d.Bound)
+		if holds && !c.issued.boundTo(d.ID, d.Facts) {
+			return d
+		}
 	}
 	return nil
 }

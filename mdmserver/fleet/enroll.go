@@ -160,6 +160,9 @@ func (f *Fleet) Authenticate(ctx context.Context, id Identity, ch Channel, facts
 		if err != nil {
 			return err
 		}
+		if c.namesake, err = tx.DeviceWithSerial(facts.SerialNumber, ch.DeviceID); err != nil {
+			return err
+		}
 		if refusal = enrols(c, facts); refusal != nil {
 			if errors.Is(refusal, ErrReenrolmentBlocked) {
 				return recordBlocked(tx, c)
@@ -181,9 +184,10 @@ func (f *Fleet) Authenticate(ctx context.Context, id Identity, ch Channel, facts
 }
 
 func recordBlocked(tx *txn, c *claim) error {
-	c.device.Blocked = &adminapi.BlockedEnrollment{Since: tx.now, Token: c.issued.Token}
-	tx.touch(adminapi.KindDevice, c.device.ID)
-	return tx.PutDevice(*c.device)
+	device := c.taken()
+	device.Blocked = &adminapi.BlockedEnrollment{Since: tx.now, Token: c.issued.Token}
+	tx.touch(adminapi.KindDevice, device.ID)
+	return tx.PutDevice(*device)
 }
 
 // adopt stores a certificate that a restored store does not know (see unknownAndOld).
@@ -197,8 +201,9 @@ func adopt(tx *txn, c *claim) error {
 	return tx.PutIdentity(*c.known)
 }
 
-// learn merges what a device says of itself.
+// learn merges what a device says of itself, but for what names it: that is settled when it enrols, and nobody may take another's name later.
 func learn(tx *txn, device *DeviceRow, facts DeviceFacts) error {
+	facts.UDID, facts.SerialNumber = "", ""
 	merged := device.Facts.merge(facts)
 	if merged == device.Facts {
 		return nil
@@ -229,6 +234,11 @@ func (d DeviceFacts) merge(newer DeviceFacts) DeviceFacts {
 func (f *Fleet) startEnrolment(tx *txn, c *claim, facts DeviceFacts, topic string) error {
 	if c.device != nil {
 		if err := closeEnrolment(tx, c.device); err != nil {
+			return err
+		}
+	}
+	if c.namesake != nil { // the device has another logic board, say, or never finished its first attempt
+		if err := end(tx, c.namesake, adminapi.EndReleased); err != nil {
 			return err
 		}
 	}

@@ -172,6 +172,33 @@ func TestTokenForTheDeviceReplacesItsEnrolment(t *testing.T) {
 	}
 }
 
+func TestASerialNumberIsTakenOverOnlyByATokenForIt(t *testing.T) {
+	w := newWorld(t)
+	victim := w.enroll("A")
+	claims := fleet.DeviceFacts{UDID: "NEW", SerialNumber: "SN-A"}
+	w.wantErr(w.Authenticate(w.ctx, w.identity(tokenHash), deviceChannel("NEW"), claims, topic), fleet.ErrReenrolmentBlocked)
+	if d := w.device("A"); d.State != adminapi.DeviceEnrolled || d.Blocked == nil {
+		t.Errorf("the device is %+v, want it untouched and Blocked", d)
+	}
+	w.wantDelivery(victim.idle(), "nothing")
+
+	thief := w.enroll("B") // enrolled under its own name, it says later that it is another
+	thief.send(fleet.Report{Status: fleet.StatusIdle, Facts: &claims})
+	w.must(w.Authenticate(w.ctx, thief.id, thief.ch, claims, topic))
+	if d := w.device("B"); d.SerialNumber != "SN-B" || d.UDID != "B" {
+		t.Errorf("a device took another's name: %+v", d)
+	}
+
+	_, err := w.PutToken(w.ctx, adminapi.Token{Key: "ns/bound", Hash: "bound", SerialNumber: "SN-A"})
+	w.must(err)
+	w.must(w.Authenticate(w.ctx, w.identity("bound"), deviceChannel("NEW"), claims, topic)) // the Mac has another logic board
+	if d := w.device("A"); d.State != adminapi.DeviceEnded || d.EndReason != adminapi.EndReleased {
+		t.Errorf("two devices have one serial number: %+v", d)
+	}
+	_, err = w.Connect(w.ctx, victim.id, victim.ch, fleet.Report{Status: fleet.StatusIdle})
+	w.wantErr(err, fleet.ErrNotEnrolled)
+}
+
 func TestPendingEnrolmentHoldsNoPlaceUnlessBound(t *testing.T) {
 	w := newWorld(t)
 	w.must(w.Authenticate(w.ctx, w.identity(tokenHash), deviceChannel("A"), factsOf("A"), topic))

@@ -49,12 +49,16 @@ type EnrolmentTx interface {
 	DeleteIdentities(expiredBefore time.Time) error
 
 	Device(id string) (*DeviceRow, error)
+	// DeviceWithSerial finds a device with this serial number and another id whose enrolment has not ended, an enrolled one first.
+	DeviceWithSerial(serial, otherThan string) (*DeviceRow, error)
 	Devices(after string, limit int) ([]DeviceRow, error)
 	PutDevice(DeviceRow) error
 	// SetLastSeen stores a contact and takes the mark of silence away; returned says whether there was one.
 	SetLastSeen(deviceID string, at time.Time) (returned bool, err error)
 	// SilentDevices lists enrolled devices last seen before the given time that are not marked silent.
 	SilentDevices(before time.Time, limit int) ([]DeviceRow, error)
+	// QuietDevices lists enrolled devices last seen before the given time that are not marked silent and whose own channel waits for nothing.
+	QuietDevices(before time.Time, limit int) ([]DeviceRow, error)
 	// RenewableDevices lists enrolled devices whose renewal is due and whose own channel waits for nothing.
 	RenewableDevices(now time.Time, limit int) ([]DeviceRow, error)
 	FleetCounts() (FleetCounts, error)

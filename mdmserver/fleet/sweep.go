@@ -31,6 +31,7 @@ func (f *Fleet) Sweep(ctx context.Context) error {
 		{"expiring actions", f.sweepDeadlines},
 		{"closing unanswered restarts", f.sweepUnanswered},
 		{"noticing silence", f.sweepSilent},
+		{"waking quiet devices", f.sweepQuiet},
 		{"waking for renewals", f.sweepRenewals},
 		{"forgetting", f.sweepOld},
 	} {
@@ -76,22 +77,34 @@ func finishAll(tx *txn, state adminapi.TargetState, message string) func([]Targe
 }
 
 func (f *Fleet) sweepSilent(tx *txn) (int, error) {
-	devices, err := tx.SilentDevices(tx.now.Add(-f.opts.SilentAfter), sweepBatch)
-	if err != nil {
-		return 0, err
-	}
-	for _, d := range devices {
-		if seen := f.lastSeen(d.ID); seen.After(d.LastSeen) {
-			d.LastSeen = seen
-		} else {
-			d.Silent = true
-			tx.touch(adminapi.KindDevice, d.ID)
+	return f.unheard(tx, func(d *DeviceRow) error {
+		d.Silent = true
+		tx.touch(adminapi.KindDevice, d.ID)
+		return nil
+	})(tx.SilentDevices(tx.now.Add(-f.opts.SilentAfter), sweepBatch))
+}
+
+// sweepQuiet asks devices for a sign of life when half of the time is over after which they count as silent: one for which there is nothing to do
+// has no other reason to call.
+func (f *Fleet) sweepQuiet(tx *txn) (int, error) {
+	return f.unheard(tx, func(d *DeviceRow) error { return tx.wake(d.ID) })(tx.QuietDevices(tx.now.Add(-f.opts.SilentAfter/2), sweepBatch))
+}
+
+// unheard does something about devices that were not seen since, and stores the last contact of those that were.
+func (f *Fleet) unheard(tx *txn, do func(*DeviceRow) error) func([]DeviceRow, error) (int, error) {
+	return func(devices []DeviceRow, err error) (int, error) {
+		for _, d := range devices {
+			if seen := f.lastSeen(d.ID); seen.After(d.LastSeen) {
+				d.LastSeen = seen
+			} else if err := do(&d); err != nil {
+				return 0, err
+			}
+			if err := tx.PutDevice(d); err != nil {
+				return 0, err
+			}
 		}
-		if err := tx.PutDevice(d); err != nil {
-			return 0, err
-		}
+		return len(devices), err
 	}
-	return len(devices), nil
 }
 
 func (f *Fleet) sweepRenewals(tx *txn) (int, error) {

@@ -191,3 +191,25 @@ func TestSilenceFlipsOnce(t *testing.T) {
 	w.must(w.Sweep(w.ctx))
 	w.wantFeed()
 }
+
+func TestAnIdleDeviceIsAskedForASignOfLifeBeforeItCountsAsSilent(t *testing.T) {
+	w := newWorld(t)
+	m := w.enroll("A")
+	w.must(w.FlushSeen(w.ctx))
+	w.clock.advance(fleet.DefaultSilentAfter / 2)
+	w.must(w.Sweep(w.ctx))
+	w.wantWakes()
+	w.clock.advance(time.Second)
+	w.must(w.Sweep(w.ctx))
+	w.wantWakes("A")
+	w.must(w.Sweep(w.ctx))
+	w.wantWakes() // its pauses are those of any other push
+	m.idle()
+	w.must(w.FlushSeen(w.ctx))
+	w.clock.advance(fleet.DefaultSilentAfter / 2)
+	w.must(w.Sweep(w.ctx))
+	w.wantWakes()
+	if d := w.device("A"); !d.Responding {
+		t.Error("a device that answered counts as silent")
+	}
+}

@@ -29,12 +29,12 @@ var (
 			return []any{&r.Fingerprint, &r.EnrollmentID, micros{&r.NotBefore}, micros{&r.NotAfter}, micros{&r.RejectAfter}}
 		}}
 	devices = table[fleet.DeviceRow]{"devices", 1,
-		[]string{"id", "kind", "state", "enrollment_id", "enrolled_at", "end_reason", "ended_at", "facts_json", "token", "token_labels_json",
+		[]string{"id", "kind", "state", "enrollment_id", "enrolled_at", "end_reason", "ended_at", "facts_json", "serial_number", "token", "token_labels_json",
 			"bound", "params_json", "intent", "unenroll_at", "blocked_json", "fingerprint", "identity_not_before", "identity_not_after",
 			"renew_at", "renewing_since", "last_seen", "silent", "bootstrap_token", "unlock_token"},
 		func(r *fleet.DeviceRow) []any {
 			return []any{&r.ID, &r.Kind, &r.State, &r.EnrollmentID, micros{&r.EnrolledAt}, &r.EndReason, micros{&r.EndedAt}, jsonText{&r.Facts},
-				&r.Token, jsonText{&r.TokenLabels}, &r.Bound, jsonText{&r.Params}, &r.Intent, micros{&r.UnenrollAt}, jsonText{&r.Blocked},
+				&r.Facts.SerialNumber, &r.Token, jsonText{&r.TokenLabels}, &r.Bound, jsonText{&r.Params}, &r.Intent, micros{&r.UnenrollAt}, jsonText{&r.Blocked},
 				&r.Fingerprint, micros{&r.IdentityNotBefore}, micros{&r.IdentityNotAfter}, micros{&r.RenewAt}, micros{&r.RenewingSince},
 				micros{&r.LastSeen}, &r.Silent, &r.BootstrapToken, &r.UnlockToken}
 		}}
@@ -99,6 +99,10 @@ func (t *tx) DeleteIdentities(expiredBefore time.Time) error {
 
 func (t *tx) Device(id string) (*fleet.DeviceRow, error) { return devices.get(t, "id = $1", id) }
 
+func (t *tx) DeviceWithSerial(serial, otherThan string) (*fleet.DeviceRow, error) {
+	return devices.get(t, "serial_number = $1 AND serial_number <> '' AND id <> $2 AND state <> 'Ended' ORDER BY state, id", serial, otherThan)
+}
+
 func (t *tx) Devices(after string, limit int) ([]fleet.DeviceRow, error) {
 	return devices.list(t, "id > $1 ORDER BY id LIMIT $2", after, limit)
 }
@@ -117,10 +121,15 @@ func (t *tx) SilentDevices(before time.Time, limit int) ([]fleet.DeviceRow, erro
 	return devices.list(t, "state = 'Enrolled' AND NOT silent AND last_seen < $1 ORDER BY last_seen LIMIT $2", toMicros(before), limit)
 }
 
+// restful is the condition of devices whose own channel waits for nothing.
+const restful = `state = 'Enrolled' AND intent <> 'Ignore' AND EXISTS (SELECT 1 FROM channels c WHERE c.id = devices.id AND c.enabled AND c.wake_at = 0)`
+
+func (t *tx) QuietDevices(before time.Time, limit int) ([]fleet.DeviceRow, error) {
+	return devices.list(t, restful+" AND NOT silent AND last_seen < $1 ORDER BY last_seen LIMIT $2", toMicros(before), limit)
+}
+
 func (t *tx) RenewableDevices(now time.Time, limit int) ([]fleet.DeviceRow, error) {
-	return devices.list(t, `state = 'Enrolled' AND intent <> 'Ignore' AND renew_at <= $1
-		AND EXISTS (SELECT 1 FROM channels c WHERE c.id = devices.id AND c.enabled AND c.wake_at = 0)
-		ORDER BY renew_at LIMIT $2`, toMicros(now), limit)
+	return devices.list(t, restful+" AND renew_at <= $1 ORDER BY renew_at LIMIT $2", toMicros(now), limit)
 }
 
 func (t *tx) FleetCounts() (fleet.FleetCounts, error) {

@@ -89,6 +89,8 @@ func (s *suite) devices() {
 		})
 		want(s, get[[]fleet.DeviceRow](s)(tx.SilentDevices(now, 10)), deviceID, "quieter", "quiet")
 		want(s, get[[]fleet.DeviceRow](s)(tx.SilentDevices(now, 1)), deviceID, "quieter")
+		want(s, get[[]fleet.DeviceRow](s)(tx.QuietDevices(now, 10)), deviceID, "quieter", "quiet")
+		want(s, get[[]fleet.DeviceRow](s)(tx.QuietDevices(now, 1)), deviceID, "quieter")
 		if c := get[fleet.FleetCounts](s)(tx.FleetCounts()); c != (fleet.FleetCounts{Enrolled: 4, Responding: 3}) {
 			s.Errorf("counts = %+v", c)
 		}
@@ -109,6 +111,20 @@ func (s *suite) devices() {
 		s.enrolled(tx, "ignored", due, func(d *fleet.DeviceRow, _ *fleet.ChannelRow) { d.Intent = adminapi.IntentIgnore })
 		s.enrolled(tx, "over", due, func(d *fleet.DeviceRow, _ *fleet.ChannelRow) { d.State = adminapi.DeviceEnded })
 		want(s, get[[]fleet.DeviceRow](s)(tx.RenewableDevices(now, 10)), deviceID, "due")
+	})
+	s.update(func(tx fleet.Tx) {
+		serial := func(d *fleet.DeviceRow, _ *fleet.ChannelRow) { d.Facts.SerialNumber = "serial" }
+		s.enrolled(tx, "one", serial)
+		s.enrolled(tx, "another", serial, func(d *fleet.DeviceRow, _ *fleet.ChannelRow) { d.State = adminapi.DevicePending })
+		s.enrolled(tx, "former", serial, func(d *fleet.DeviceRow, _ *fleet.ChannelRow) { d.State = adminapi.DeviceEnded })
+		for otherThan, want := range map[string]string{"": "one", "another": "one", "one": "another"} {
+			if d := get[*fleet.DeviceRow](s)(tx.DeviceWithSerial("serial", otherThan)); d == nil || d.ID != want {
+				s.Errorf("with the serial number and not %q: %+v, want %s", otherThan, d, want)
+			}
+		}
+		if d := get[*fleet.DeviceRow](s)(tx.DeviceWithSerial("", "one")); d != nil {
+			s.Errorf("without a serial number: %+v", d)
+		}
 	})
 }
 

@@ -65,6 +65,7 @@ CREATE TABLE devices (
   end_reason          TEXT NOT NULL,
   ended_at            BIGINT NOT NULL,
   facts_json          TEXT NOT NULL,
+  serial_number       TEXT NOT NULL,
   token               TEXT NOT NULL,
   token_labels_json   TEXT NOT NULL,
   bound               BOOLEAN NOT NULL,
@@ -82,6 +83,7 @@ CREATE TABLE devices (
   bootstrap_token     BLOB, -- sealed
   unlock_token        BLOB  -- sealed
 );
+CREATE INDEX devices_serial ON devices (serial_number) WHERE state <> 'Ended';
 CREATE INDEX devices_seen ON devices (last_seen) WHERE state = 'Enrolled' AND NOT silent;
 CREATE INDEX devices_renewal ON devices (renew_at) WHERE state = 'Enrolled';
 
