@@ -1,6 +1,7 @@
 package device_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -8,8 +9,12 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
+	"github.com/kubemdm/kubemdm/controllers/internal/link"
+	"github.com/kubemdm/kubemdm/internal/adminapi"
 	"github.com/kubemdm/kubemdm/test/managed"
 )
 
@@ -206,4 +211,48 @@ func TestAnotherStoreIsToldEverything(t *testing.T) {
 	b.Connect()
 	b.Fleet.Enrol("UDID-0", "C0", nil)
 	untilAssigned(b, "wifi", 1)
+}
+
+func TestWhoeverWaitsForAPassIsWoken(t *testing.T) {
+	b := fleetOf(t, 7)
+	p := managed.Profile("wifi", design)
+	b.Create(p)
+	untilAssigned(b, "wifi", 7)
+	woken := make(chan link.Event, 100)
+	queue := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[reconcile.Request]())
+	t.Cleanup(queue.ShutDown)
+	for _, kind := range []adminapi.Kind{adminapi.KindArtifact, adminapi.KindDevice} {
+		source := b.Deps.Links.Source(kind, func(_ context.Context, e link.Event) []reconcile.Request {
+			woken <- e
+			return nil
+		})
+		b.Must(source.Start(t.Context(), queue))
+	}
+	heard := func(want link.Event) func() bool {
+		return func() bool {
+			for {
+				select {
+				case e := <-woken:
+					if e == want {
+						return true
+					}
+				default:
+					return false
+				}
+			}
+		}
+	}
+	relabel(b, "sales", 0, 1, 2, 3, 4, 5, 6)
+	b.Pass()
+	if !heard(link.Event{Server: b.Server(), Kind: adminapi.KindArtifact, Key: "fleet/wifi"})() {
+		t.Error("the Profile that should say what is held was not woken")
+	}
+	fresh := managed.Device("fresh", "CF", design)
+	b.Create(fresh)
+	b.Fleet.Enrol("UDID-F", "CF", nil)
+	b.Poll("the device that waits to be assigned is woken", func() bool {
+		b.ReconcileNow(fresh)
+		b.Pass()
+		return b.Is(fresh, "Published=False/Pending") && len(assigned(b, "wifi")) == 8 && heard(link.Event{Server: b.Server(), Kind: adminapi.KindDevice, Key: "UDID-F"})()
+	})
 }

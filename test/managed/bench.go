@@ -41,8 +41,9 @@ type Bench struct {
 	Clock *clocktesting.FakePassiveClock
 	// Fleet is the server.
 	Fleet *Fleet
+	// Deps are those of the manager that leads.
+	Deps setup.Deps
 
-	deps setup.Deps
 	// epoch counts the managers; stop ends the one that leads.
 	epoch    int64
 	stop     func()
@@ -87,21 +88,21 @@ func (b *Bench) Manage() {
 	b.stop()
 	b.epoch++
 	epoch := b.epoch
-	b.deps = setup.NewDeps(setup.Environment{
+	b.Deps = setup.NewDeps(setup.Environment{
 		Client: b.Client, Events: &events.FakeRecorder{Events: b.events}, Clock: b.Clock,
 		Epoch: func(context.Context) (int64, error) { return epoch, nil },
 		Log:   testr.NewWithInterface(b, testr.Options{}),
 	}, setup.Options{})
 	ctx, cancel := context.WithCancel(context.Background())
 	stopped := make(chan error, 1)
-	links := b.deps.Links
+	links := b.Deps.Links
 	go func() { stopped <- links.Start(ctx) }()
 	b.stop = sync.OnceFunc(func() {
 		cancel()
 		b.Must(<-stopped)
 	})
 	b.Cleanup(b.stop)
-	for _, c := range setup.Controllers(b.deps) {
+	for _, c := range setup.Controllers(b.Deps) {
 		switch c := c.(type) {
 		case *device.Reconciler:
 			b.devices = reconcile.AsReconciler(b.Client, c)
@@ -119,15 +120,15 @@ func (b *Bench) Manage() {
 // Connect does what the controller of the MDMServer does when its server runs, and waits for the connection.
 func (b *Bench) Connect() {
 	b.Helper()
-	b.deps.Links.Connect(b.Server(), b.Fleet.endpoint)
+	b.Deps.Links.Connect(b.Server(), b.Fleet.endpoint)
 	b.Poll("the server is connected", func() bool {
-		_, err := b.deps.Links.Server(b.Server())
+		_, err := b.Deps.Links.Server(b.Server())
 		return err == nil
 	})
 }
 
 // Disconnect does what that controller does when the MDMServer is gone.
-func (b *Bench) Disconnect() { b.deps.Links.Disconnect(b.Server()) }
+func (b *Bench) Disconnect() { b.Deps.Links.Disconnect(b.Server()) }
 
 // Server is the name of the MDMServer.
 func (b *Bench) Server() types.NamespacedName { return b.key(ServerName) }
@@ -255,7 +256,7 @@ func (b *Bench) Poll(what string, holds func() bool) {
 // Counted says whether the manager knows that n devices have a Profile.
 func (b *Bench) Counted(profile string, n int) bool {
 	b.Helper()
-	server, err := b.deps.Links.Server(b.Server())
+	server, err := b.Deps.Links.Server(b.Server())
 	b.Must(err)
 	artifact, _ := server.Artifact(adminapi.Key(b.Namespace + "/" + profile))
 	return artifact.Installed == n
