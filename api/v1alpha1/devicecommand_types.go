@@ -54,7 +54,7 @@ type DeviceCommandSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="action is immutable: create another command"
 	Action CommandAction `json:"action,omitzero"`
 
-	// activeDeadlineSeconds after the command was accepted, what is still open ends as Expired. The default is a week.
+	// activeDeadlineSeconds after this object was created, what is still open ends as Expired. The default is a week.
 	// +optional
 	// +kubebuilder:default=604800
 	// +kubebuilder:validation:Minimum=60

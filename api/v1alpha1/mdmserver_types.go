@@ -297,7 +297,7 @@ type MDMServerStatus struct {
 	// +kubebuilder:validation:MaxLength=128
 	Version string `json:"version,omitempty"`
 
-	// storeEpoch identifies the server's store; it is another one after a restore.
+	// storeEpoch identifies the server's store since its last start; it is another one after every start and every restore.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
@@ -329,7 +329,7 @@ type MDMServerStatus struct {
 	// +kubebuilder:validation:Minimum=0
 	Enrolled *int32 `json:"enrolled,omitempty"`
 
-	// behind counts the enrolled devices for which work is waiting.
+	// behind counts the enrolled devices that the server is waking: work waits for them, or nothing was heard of them for half of spec.silentAfter.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Behind *int32 `json:"behind,omitempty"`
