@@ -148,8 +148,10 @@ PACKAGE_mdmserver := ./cmd/mdmserver
 PACKAGE_devicesim := ./test/devicesim/cmd/devicesim
 PACKAGE_apnsfake  := ./test/apnsfake/cmd/apnsfake
 
-# mdmserver calls Apple's push service, and so needs the public roots.
-IMAGEFLAGS_mdmserver := --ca-certificates=/etc/ssl/certs/ca-certificates.crt
+# mdmserver calls Apple's push service, and the manager judges whether a serving certificate is publicly trusted: both need the public roots.
+ROOTS := --ca-certificates=/etc/ssl/certs/ca-certificates.crt
+IMAGEFLAGS_mdmserver := $(ROOTS)
+IMAGEFLAGS_manager   := $(ROOTS)
 
 IMAGES    := $(CACHE)/images
 IMAGE_TAG ?= dev
