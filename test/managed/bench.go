@@ -77,7 +77,7 @@ func On(t testing.TB, c client.Client, namespace string) *Bench {
 	t.Helper()
 	b := &Bench{TB: t, Namespace: namespace, Client: c, events: make(chan string, 10000), stop: func() {}, Clock: clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))}
 	b.Fleet = startFleet(t, b.Clock)
-	b.Create(&mdmv1alpha1.MDMServer{ObjectMeta: metav1.ObjectMeta{Name: ServerName}, Spec: mdmv1alpha1.MDMServerSpec{Host: "mdm.example.test", Organization: "Example"}})
+	b.Create(&mdmv1alpha1.MDMServer{ObjectMeta: metav1.ObjectMeta{Name: ServerName}, Spec: mdmv1alpha1.MDMServerSpec{Host: "mdm.example.test", Organization: "Example", Apple: &mdmv1alpha1.AppleServer{}}})
 	b.Manage()
 	return b
 }

@@ -93,8 +93,11 @@ func Acknowledge(Delivery) (status fleet.Status, message string) {
 func NotNow(Delivery) (status fleet.Status, message string) { return fleet.StatusNotNow, "" }
 
 // Refuse answers every command with an error.
-func Refuse(Delivery) (status fleet.Status, message string) {
-	return fleet.StatusError, "no thanks"
+var Refuse = RefuseWith("no thanks")
+
+// RefuseWith answers every command with an error and this reason.
+func RefuseWith(reason string) Answer {
+	return func(Delivery) (status fleet.Status, message string) { return fleet.StatusError, reason }
 }
 
 // Connect reports idle and answers commands until there are no more, and returns them.
