@@ -29,9 +29,11 @@ func TestMainPath(t *testing.T) {
 	harness.Take(t, f.Steps()...)
 	harness.Take(t,
 		harness.Step{Title: "the server's pod holds no Kubernetes credentials", Do: f.holdsNoCredentials},
+		harness.Step{Title: "the webhook refuses what CEL cannot see", Do: f.refuse},
 		harness.Step{Title: "status tells who refused a profile and who put it off", Do: f.refuseAndPutOff},
 		harness.Step{Title: "a refusal is final, NotNow is not", Do: f.askAgain},
 		harness.Step{Title: "another content is offered to everybody", Do: f.correct},
+		harness.Step{Title: "neither logs nor metrics nor events name a device or a token", Do: f.keepSecrets},
 		harness.Step{Title: "a workload that somebody deleted comes back with its data", Do: f.repair},
 		harness.Step{Title: "a profile that is deleted leaves the Macs", Do: f.withdraw},
 	)
