@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -36,7 +37,7 @@ func (c *Cluster) PrintTable(ctx context.Context, out io.Writer, namespace, reso
 		}
 		fmt.Fprintln(w)
 	}
-	line(func(i int) any { return table.ColumnDefinitions[i].Name })
+	line(func(i int) any { return strings.ToUpper(table.ColumnDefinitions[i].Name) })
 	for _, row := range table.Rows {
 		line(func(i int) any {
 			if row.Cells[i] == nil {
