@@ -12,6 +12,7 @@ import (
 	"github.com/kubemdm/kubemdm/controllers/internal/certs"
 	"github.com/kubemdm/kubemdm/controllers/internal/loop"
 	"github.com/kubemdm/kubemdm/controllers/internal/owned"
+	"github.com/kubemdm/kubemdm/internal/adminapi"
 	"github.com/kubemdm/kubemdm/internal/serverconfig"
 )
 
@@ -79,6 +80,14 @@ func (s *scope) judgePush(report *loop.Report, fingerprint string) {
 	case s.info.Push.Paused:
 		report.False(mdmv1alpha1.MDMServerPushPaused, "pushing pauses (%s): %s", s.info.Push.Reason, s.info.Push.Message)
 	default:
-		report.True(mdmv1alpha1.ReasonReady, "the server holds the push certificate for the topic %s", s.info.Push.Topic)
+		report.True(mdmv1alpha1.ReasonReady, "the server holds the push certificate for the topic %s%s", s.info.Push.Topic, hindrance(s.info.Push))
 	}
+}
+
+// hindrance tells of what keeps the server from pushing to some devices only.
+func hindrance(p adminapi.PushInfo) string {
+	if p.Reason == "" {
+		return ""
+	}
+	return "; some devices are not woken (" + p.Reason + "): " + p.Message
 }

@@ -83,6 +83,11 @@ func (c *connection) session(ctx context.Context) (synced bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	// Reading is open to every manager: the first poll asks whether the server obeys this one.
+	changes, err := s.client.Changes(ctx, 0, adminapi.MaxPage)
+	if err != nil {
+		return false, fmt.Errorf("asking for the server's changes: %w", err)
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	acking := make(chan struct{})
 	go func() {
@@ -94,15 +99,12 @@ func (c *connection) session(ctx context.Context) (synced bool, err error) {
 	s.refreshed = func() { c.registry.emit(ctx, Event{Server: c.server, Kind: KindServer}) }
 	c.set(s, nil)
 	c.registry.announce(c.server)
-	return true, c.follow(ctx, s)
+	return true, c.follow(ctx, s, changes)
 }
 
-func (c *connection) follow(ctx context.Context, s *Server) error {
+// follow folds changes into the mirror, and polls for the next.
+func (c *connection) follow(ctx context.Context, s *Server, changes *adminapi.Changes) error {
 	for {
-		changes, err := s.client.Changes(ctx, pollWait, adminapi.MaxPage)
-		if err != nil {
-			return err
-		}
 		if changes.StoreEpoch != s.epoch {
 			return errEpoch
 		}
@@ -112,6 +114,10 @@ func (c *connection) follow(ctx context.Context, s *Server) error {
 			if !s.owns(change) || c.registry.emit(ctx, event) {
 				s.Done(change.Kind, change.Key, change.Version)
 			}
+		}
+		var err error
+		if changes, err = s.client.Changes(ctx, pollWait, adminapi.MaxPage); err != nil {
+			return err
 		}
 	}
 }

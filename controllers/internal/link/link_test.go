@@ -39,6 +39,7 @@ type fakeServer struct {
 	mu      sync.Mutex
 	epoch   string
 	paused  bool
+	refused bool // another manager is obeyed
 	devices []adminapi.Device
 	tokens  []adminapi.TokenStatus
 	assigns []adminapi.Assignment
@@ -99,9 +100,24 @@ func newFakeServer(t *testing.T) *fakeServer {
 		case f.lease <- r.Header.Get(adminapi.HeaderLeaseEpoch):
 		default:
 		}
+		f.mu.Lock()
+		refused, epoch := f.refused, f.epoch
+		f.mu.Unlock()
+		if refused {
+			w.WriteHeader(http.StatusConflict)
+			answer(w, adminapi.Error{Code: adminapi.CodeAnotherManager, Message: "a manager that became leader later is at work"})
+			return
+		}
+		wait, err := time.ParseDuration(r.URL.Query().Get(adminapi.QueryWait))
+		if err != nil {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
 		select {
 		case changes := <-f.feed:
 			answer(w, changes)
+		case <-time.After(wait):
+			answer(w, adminapi.Changes{StoreEpoch: epoch})
 		case <-r.Context().Done():
 		}
 	})

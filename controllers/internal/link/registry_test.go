@@ -159,6 +159,18 @@ func TestAnotherStoreIsListedAgain(t *testing.T) {
 	}
 }
 
+func TestARefusedManagerIsNeverConnected(t *testing.T) {
+	f := newFakeServer(t)
+	f.refused = true
+	w := watch(t, all, link.KindServer)
+	w.Connect(serverName, f.endpoint)
+	receive(t, "event of the refusal", w.events)
+	s, err := w.Server(serverName)
+	if s != nil || adminapi.CodeOf(err) != adminapi.CodeAnotherManager {
+		t.Errorf("connected: %v, error %v; a manager that is not obeyed must say so and nothing else", s != nil, err)
+	}
+}
+
 func TestLossAndRemovalAreTold(t *testing.T) {
 	f := newFakeServer(t)
 	w := watch(t, all, link.KindServer)
