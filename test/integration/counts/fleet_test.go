@@ -7,6 +7,10 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
 	"github.com/kubemdm/kubemdm/test/devicesim"
 )
@@ -31,6 +35,7 @@ func TestWritesOfALargeFleet(t *testing.T) {
 	w.run(fleet)
 	w.converged(macs)
 	clock("installed everywhere")
+	w.recount(macs)
 	settled := w.settled()
 	t.Logf("to enrol %d Macs and to give them a Profile: %s", macs, settled.since(before))
 
@@ -63,6 +68,23 @@ func TestWritesOfALargeFleet(t *testing.T) {
 func (w *world) converged(count int32) *mdmv1alpha1.Profile {
 	w.Helper()
 	return w.counted(counters{targeted: count, installed: count}, mdmv1alpha1.ProfileInstalled)
+}
+
+// recount has the MDMServer count its devices now and not within the minute, and waits for what follows from that.
+func (w *world) recount(enrolled int32) {
+	w.Helper()
+	const request = "once"
+	server := &mdmv1alpha1.MDMServer{}
+	w.get(serverName, server)
+	asked := server.DeepCopy()
+	metav1.SetMetaDataAnnotation(&asked.ObjectMeta, mdmv1alpha1.AnnotationRequestedAt, request)
+	w.must(api.Patch(w.Context(), asked, client.MergeFrom(server)))
+	await(w, serverName, server, "counted", func(s *mdmv1alpha1.MDMServer) bool {
+		return s.Status.LastHandledRequest == request && ptr.Deref(s.Status.Enrolled, 0) == enrolled && ptr.Deref(s.Status.Behind, -1) == 0
+	})
+	await(w, "push", &mdmv1alpha1.APNSCertificate{}, "accepted by Apple", func(c *mdmv1alpha1.APNSCertificate) bool {
+		return is(c, mdmv1alpha1.APNSCertificatePushAccepted)
+	})
 }
 
 // checkInIdle sends idle check-ins until there were enough, and for longer than a server waits until it stores when devices were seen. It returns

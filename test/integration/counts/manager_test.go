@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/client-go/rest"
@@ -27,14 +26,13 @@ const (
 
 type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
 
-// newManager makes a manager with all controllers. It leads soon after another one was killed.
+// newManager makes a manager with all controllers.
 func newManager(ctx context.Context, config *rest.Config, dial dialFunc) (ctrl.Manager, error) {
 	return setup.New(ctx, config, setup.Options{
 		Namespace: systemNamespace, ServerImage: "kubemdm/mdmserver:test", MetricsAddress: "0", HealthAddress: "0",
 		Dial: dial, Metrics: prometheus.NewRegistry(),
 		Adjust: func(o *ctrl.Options) {
 			o.Controller.SkipNameValidation = ptr.To(true) // of the managers that ran before in this process
-			o.LeaseDuration, o.RenewDeadline, o.RetryPeriod = ptr.To(5*time.Second), ptr.To(4*time.Second), ptr.To(time.Second)
 		},
 	})
 }
