@@ -82,10 +82,3 @@ func (p *process) wantPatience(t *testing.T, method string, m devicesim.Message)
 		t.Errorf("%s %s: %s, Retry-After %q; want 503 and when to come back", method, r.URL.Path, res.Status, res.Header.Get("Retry-After"))
 	}
 }
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}

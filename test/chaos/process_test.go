@@ -121,3 +121,10 @@ func eventually(t *testing.T, what string, holds func(ctx context.Context) bool)
 		}
 	}
 }
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -19,8 +19,11 @@ const (
 	kills = 2
 )
 
+// restart is the action that no device may carry out twice, whatever became of its answer: the one that most are at when the first kill comes.
+const restart = actions / (kills + 1)
+
 // The server is killed in the middle of 500 command round trips, twice. Afterwards every command has exactly one final result, which is
-// its device's own; none was lost, and none is run again.
+// its device's own; none was lost, and none is run again. A restart whose answer was lost is Unconfirmed.
 func TestEveryCommandHasOneResultThoughTheServerIsKilled(t *testing.T) {
 	p := newProcess(t)
 	answered := &atomic.Int64{}
@@ -47,12 +50,18 @@ func TestEveryCommandHasOneResultThoughTheServerIsKilled(t *testing.T) {
 	cancel()
 	<-ran
 
-	serials := map[string]string{}
-	for _, d := range devices {
-		serials[d.ID] = d.SerialNumber
+	of := map[string]*devicesim.Device{}
+	for _, d := range fleet.Devices {
+		of[d.Hardware().UDID] = d
 	}
 	for i := range actions {
-		checkResults(t, p, actionKey(i), serials)
+		for _, r := range results(t, p, actionKey(i), of) {
+			if i == restart {
+				checkRestart(t, r, of[r.DeviceID])
+			} else {
+				checkAnswer(t, p, actionKey(i), r, of[r.DeviceID])
+			}
+		}
 	}
 	before := answered.Load()
 	if err := fleet.Idle(t.Context(), 4); err != nil {
@@ -99,10 +108,12 @@ func order(t *testing.T, p *process, devices []adminapi.Device) {
 		targets = append(targets, adminapi.ActionTarget{DeviceID: d.ID, EnrollmentID: d.EnrollmentID})
 	}
 	for i := range actions {
-		if _, err := p.admin.PutAction(t.Context(), adminapi.Action{Key: actionKey(i), SpecHash: "1", Targets: targets,
-			Apple: &adminapi.AppleCommand{RequestType: adminapi.AppleDeviceInformation}}); err != nil {
-			t.Fatal(err)
+		command := &adminapi.AppleCommand{RequestType: adminapi.AppleDeviceInformation}
+		if i == restart {
+			command.RequestType = adminapi.AppleRestartDevice
 		}
+		_, err := p.admin.PutAction(t.Context(), adminapi.Action{Key: actionKey(i), SpecHash: "1", Targets: targets, Apple: command})
+		must(t, err)
 	}
 }
 
@@ -121,26 +132,39 @@ func finished(ctx context.Context, p *process) int {
 	return n
 }
 
-func checkResults(t *testing.T, p *process, key adminapi.Key, serials map[string]string) {
+// results returns the results of an action after it has seen that there is one of each device.
+func results(t *testing.T, p *process, key adminapi.Key, of map[string]*devicesim.Device) []adminapi.ActionResult {
 	t.Helper()
-	results, err := adminapi.All(t.Context(), func(ctx context.Context, after string, limit int) (*adminapi.Page[adminapi.ActionResult], error) {
+	all, err := adminapi.All(t.Context(), func(ctx context.Context, after string, limit int) (*adminapi.Page[adminapi.ActionResult], error) {
 		return p.admin.ActionResults(ctx, key, after, limit)
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	seen := map[string]bool{}
-	for _, r := range results {
-		seen[r.DeviceID] = true
-		whole, err := p.admin.ActionResult(t.Context(), key, r.DeviceID)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if r.State != adminapi.TargetSucceeded || !strings.Contains(string(whole.Body), serials[r.DeviceID]) {
-			t.Errorf("%s on %s: %s, body %.80q", key, r.DeviceID, r.State, whole.Body)
-		}
+	for _, r := range all {
+		seen[r.DeviceID] = of[r.DeviceID] != nil
 	}
-	if len(results) != macs || len(seen) != macs {
-		t.Errorf("%s has %d results of %d devices, want one of each of %d", key, len(results), len(seen), macs)
+	if len(all) != macs || len(seen) != macs {
+		t.Fatalf("%s has %d results of %d devices, want one of each of %d", key, len(all), len(seen), macs)
+	}
+	return all
+}
+
+// checkAnswer expects what the device itself said.
+func checkAnswer(t *testing.T, p *process, key adminapi.Key, r adminapi.ActionResult, d *devicesim.Device) {
+	t.Helper()
+	whole, err := p.admin.ActionResult(t.Context(), key, r.DeviceID)
+	must(t, err)
+	if r.State != adminapi.TargetSucceeded || !strings.Contains(string(whole.Body), d.Hardware().SerialNumber) {
+		t.Errorf("%s on %s: %s, body %.80q", key, r.DeviceID, r.State, whole.Body)
+	}
+}
+
+// checkRestart expects one restart, or at most one where nobody knows.
+func checkRestart(t *testing.T, r adminapi.ActionResult, d *devicesim.Device) {
+	t.Helper()
+	switch n := d.Restarts(); {
+	case r.State == adminapi.TargetSucceeded && n == 1, r.State == adminapi.TargetUnconfirmed && n <= 1:
+	default:
+		t.Errorf("%s restarted %d times, and its result is %s", r.DeviceID, n, r.State)
 	}
 }
