@@ -161,7 +161,7 @@ images: $(PROGRAMS:%=image-%) ## Build the images as archives, without Docker.
 
 .PHONY: $(PROGRAMS:%=image-%)
 $(PROGRAMS:%=image-%): image-%: | $(IMAGES)
-	CGO_ENABLED=0 go build -trimpath -ldflags="-s -w -X main.version=$(VERSION)" -o $(IMAGES)/bin/$* $(PACKAGE_$*)
+	CGO_ENABLED=0 go build -ldflags="-s -w -X main.version=$(VERSION)" -o $(IMAGES)/bin/$* $(PACKAGE_$*)
 	go run ./hack/image --name docker.io/kubemdm/$*:$(IMAGE_TAG) --binary $(IMAGES)/bin/$* --user 65532:65532 --entrypoint /$* $(IMAGEFLAGS_$*) --out $(IMAGES)/$*.tar
 
 .PHONY: cluster-ready

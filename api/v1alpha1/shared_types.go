@@ -1,6 +1,8 @@
 package v1alpha1
 
 import (
+	"slices"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 )
@@ -80,6 +82,13 @@ const (
 	// ReasonConfigMapNotFound: a ConfigMap that the spec names does not exist. Create it, or correct the name.
 	ReasonConfigMapNotFound = "ConfigMapNotFound"
 )
+
+// Patience says whether a reason asks for nothing but patience: things go their ordinary way, whatever the status of the condition.
+func Patience(reason string) bool {
+	return slices.Contains([]string{
+		ReasonPending, ReasonDeleting, MDMServerRotating, MDMServerRollingOut, DeviceEnrollmentPending, ProfileRollingOut, ProfileRemoving, DeviceCommandRunning,
+	}, reason)
+}
 
 // CommonStatus is the part of the status that every kind has.
 type CommonStatus struct {

@@ -39,7 +39,7 @@ func (p *pass) transitions() []transition {
 			continue
 		}
 		t := transition{Condition: *now, eventType: corev1.EventTypeNormal}
-		if p.abnormal(name) == (now.Status == metav1.ConditionTrue) {
+		if p.abnormal(name) == (now.Status == metav1.ConditionTrue) && !mdmv1alpha1.Patience(now.Reason) {
 			t.eventType = corev1.EventTypeWarning
 		}
 		changed = append(changed, t)

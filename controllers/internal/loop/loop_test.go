@@ -257,6 +257,7 @@ func TestEventsTellTransitions(t *testing.T) {
 		{errors.New("boom"), ""},
 		{nil, "Normal Ready Published is True"},
 		{nil, ""},
+		{loop.Wait(mdmv1alpha1.ProfileRollingOut, 0, "pods are replaced"), "Normal RollingOut Published: pods are replaced"},
 	} {
 		_, _ = b.run(loop.Spec{Steps: []loop.Step{step(published, c.err)}, Ready: ready})
 		if got := strings.Join(b.told(), "; "); got != c.want {
