@@ -1,6 +1,7 @@
 package device
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -67,8 +68,8 @@ func (p *plan) removals(before map[adminapi.Key]removal, now time.Time) map[admi
 // changes are the assignments that the server was not told yet. Additions happen at once, removals when they are due.
 func (p *plan) changes(removals map[adminapi.Key]removal, now time.Time) []adminapi.Assignment {
 	sets := make([][]adminapi.Key, len(p.members))
-	for key, d := range p.decisions {
-		keep := !removals[key].due(now)
+	for _, key := range slices.Sorted(maps.Keys(p.decisions)) {
+		d, keep := p.decisions[key], !removals[key].due(now)
 		for i := range p.members {
 			if d.Wanted[i] || keep && p.members[i].Has(key) {
 				sets[i] = append(sets[i], key)
@@ -77,8 +78,11 @@ func (p *plan) changes(removals map[adminapi.Key]removal, now time.Time) []admin
 	}
 	var changes []adminapi.Assignment
 	for i, m := range p.members {
-		set := append(sets[i], p.strays(&m)...)
-		slices.Sort(set)
+		set := sets[i]
+		if strays := p.strays(&m); len(strays) > 0 {
+			set = append(set, strays...)
+			slices.Sort(set)
+		}
 		if !m.Told || !slices.Equal(set, m.Assigned) {
 			changes = append(changes, adminapi.Assignment{DeviceID: m.ID, EnrollmentID: m.EnrollmentID, Artifacts: set})
 		}

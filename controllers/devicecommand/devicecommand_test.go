@@ -128,6 +128,18 @@ func TestTargetIsResolvedOnce(t *testing.T) {
 	}
 }
 
+func TestDeviceThatLeavesEndsItsPart(t *testing.T) {
+	b, mac := bench(t)
+	c := selecting("info", nil, mdmv1alpha1.ActionSecurityInfo)
+	b.Create(c)
+	b.UntilIs(c, "Succeeded=False/Running")
+	mac.CheckOut()
+	b.UntilIs(c, "Accepted=True/Ready", "Failed=True/SomeFailed")
+	if c.Status.Counts.EnrolmentEnded != 1 {
+		t.Errorf("counts %+v", *c.Status.Counts)
+	}
+}
+
 func TestCommandWaitsForItsDevice(t *testing.T) {
 	b := managed.New(t)
 	c := managed.Command("reboot", "mac-0", mdmv1alpha1.ActionRestart)

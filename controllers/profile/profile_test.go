@@ -1,14 +1,18 @@
 package profile_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
+	"github.com/kubemdm/kubemdm/controllers/internal/link"
 	"github.com/kubemdm/kubemdm/internal/adminapi"
 	"github.com/kubemdm/kubemdm/test/managed"
 )
@@ -208,6 +212,28 @@ func TestSigningIsToldWithoutReinstalling(t *testing.T) {
 	b.Until("a new device is asked", func() bool { got = fresh.Connect(managed.Acknowledge); return len(got) > 0 })
 	if got[0].Install == nil || !got[0].Install.Sign {
 		t.Errorf("the device got %+v, want a signed profile", got[0])
+	}
+}
+
+func TestPublicationAsksForAssignments(t *testing.T) {
+	b, _ := fleetOf(t, 0)
+	asked := make(chan link.Event, 10)
+	queue := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[reconcile.Request]())
+	t.Cleanup(queue.ShutDown)
+	source := b.Deps.Links.Source(link.KindAssignments, func(_ context.Context, e link.Event) []reconcile.Request {
+		asked <- e
+		return nil
+	})
+	b.Must(source.Start(t.Context(), queue))
+	if len(asked) != 1 {
+		t.Fatal("a source that starts late hears of the server")
+	}
+	<-asked
+	p := managed.Profile("wifi", nil)
+	b.Create(p)
+	b.ReconcileNow(p)
+	if len(asked) != 1 {
+		t.Error("nobody was asked to compare assignments")
 	}
 }
 

@@ -21,7 +21,7 @@ type Member struct {
 	ID           string
 	EnrollmentID string
 	Labels       labels.Set
-	// Assigned is what the server was told for this very enrolment; Told is false if that was nothing at all yet.
+	// Assigned is what the server was told for this very enrolment, sorted; Told is false if that was nothing at all yet.
 	Assigned []adminapi.Key
 	Told     bool
 }
@@ -70,6 +70,9 @@ func Manageable(d adminapi.Device) bool {
 }
 
 // Has says whether the server was told that the device should have an artifact.
-func (m *Member) Has(artifact adminapi.Key) bool { return slices.Contains(m.Assigned, artifact) }
+func (m *Member) Has(artifact adminapi.Key) bool {
+	_, has := slices.BinarySearch(m.Assigned, artifact)
+	return has
+}
 
 func paused(o client.Object) bool { return o.GetAnnotations()[mdmv1alpha1.AnnotationPaused] == "true" }
