@@ -114,14 +114,13 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	changed := predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{})
 	return ctrl.NewControllerManagedBy(mgr).Named("devicecommand").
 		For(&mdmv1alpha1.DeviceCommand{}, builder.WithPredicates(changed)).
-		Watches(&mdmv1alpha1.Device{}, handler.EnqueueRequestsFromMapFunc(r.waiting), builder.WithPredicates(enrolled)).
+		Watches(&mdmv1alpha1.Device{}, handler.EnqueueRequestsFromMapFunc(r.waiting), builder.WithPredicates(awaited)).
 		WatchesRawSource(r.Links.Source(adminapi.KindAction, link.ToNamed(r.Client, &mdmv1alpha1.DeviceCommandList{}))).
 		Complete(reconcile.AsReconciler(r.Client, r))
 }
 
-// enrolled passes Devices for which a command may have waited.
-var enrolled = predicate.Funcs{
-	CreateFunc: func(e event.CreateEvent) bool { return e.Object.(*mdmv1alpha1.Device).Status.Enrollment != nil },
+// awaited passes Devices for which a command may have waited.
+var awaited = predicate.Funcs{
 	DeleteFunc: func(event.DeleteEvent) bool { return false },
 	UpdateFunc: func(e event.UpdateEvent) bool {
 		before, after := e.ObjectOld.(*mdmv1alpha1.Device).Status.Enrollment, e.ObjectNew.(*mdmv1alpha1.Device).Status.Enrollment

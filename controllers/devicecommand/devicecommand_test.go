@@ -31,6 +31,25 @@ func bench(t *testing.T) (*managed.Bench, *managed.Mac) {
 	return b, enrol(b, 0)
 }
 
+// started is a restart of mac-0 that the server has.
+func started(b *managed.Bench, ttl *int32) *mdmv1alpha1.DeviceCommand {
+	b.Helper()
+	c := managed.Command("reboot", "mac-0", mdmv1alpha1.ActionRestart)
+	c.Spec.TTLSecondsAfterFinished = ttl
+	b.Create(c)
+	b.UntilIs(c, "Succeeded=False/Running")
+	return c
+}
+
+// finished is a restart that mac-0 has confirmed.
+func finished(b *managed.Bench, mac *managed.Mac, ttl *int32) *mdmv1alpha1.DeviceCommand {
+	b.Helper()
+	c := started(b, ttl)
+	mac.Connect(managed.Acknowledge)
+	b.UntilIs(c, "Succeeded=True/Done")
+	return c
+}
+
 // selecting is a command for all devices with the labels.
 func selecting(name string, labels map[string]string, action mdmv1alpha1.ActionType) *mdmv1alpha1.DeviceCommand {
 	c := managed.Command(name, "", action)
@@ -98,9 +117,7 @@ func TestRefusedCommandFails(t *testing.T) {
 
 func TestDeadlineEndsWhatIsOpen(t *testing.T) {
 	b, _ := bench(t)
-	c := managed.Command("reboot", "mac-0", mdmv1alpha1.ActionRestart)
-	b.Create(c)
-	b.UntilIs(c, "Succeeded=False/Running")
+	c := started(b, nil)
 	b.Advance(8 * 24 * time.Hour)
 	b.Must(b.Fleet.Sweep(t.Context()))
 	b.UntilIs(c, "Failed=True/DeadlineExceeded", "Succeeded=False/DeadlineExceeded")
@@ -232,11 +249,7 @@ func TestConfirmedWipeHitsThisEnrolmentOnly(t *testing.T) {
 
 func TestFinishedCommandIsNeverSentAgain(t *testing.T) {
 	b, mac := bench(t)
-	c := managed.Command("reboot", "mac-0", mdmv1alpha1.ActionRestart)
-	b.Create(c)
-	b.UntilIs(c, "Succeeded=False/Running")
-	mac.Connect(managed.Acknowledge)
-	b.UntilIs(c, "Succeeded=True/Done")
+	c := finished(b, mac, nil)
 	b.Fleet.Replace()
 	b.Connect()
 	mac = b.Fleet.Enrol("UDID-0", "C0", nil)
@@ -251,9 +264,7 @@ func TestFinishedCommandIsNeverSentAgain(t *testing.T) {
 
 func TestUnfinishedCommandIsSentToAnotherStore(t *testing.T) {
 	b, _ := bench(t)
-	c := managed.Command("reboot", "mac-0", mdmv1alpha1.ActionRestart)
-	b.Create(c)
-	b.UntilIs(c, "Succeeded=False/Running")
+	c := started(b, nil)
 	b.Fleet.Replace()
 	mac := b.Fleet.Enrol("UDID-0", "C0", nil)
 	b.Connect()
@@ -263,11 +274,7 @@ func TestUnfinishedCommandIsSentToAnotherStore(t *testing.T) {
 
 func TestCommandAppliedAgainShowsTheOldResult(t *testing.T) {
 	b, mac := bench(t)
-	c := managed.Command("reboot", "mac-0", mdmv1alpha1.ActionRestart)
-	b.Create(c)
-	b.UntilIs(c, "Succeeded=False/Running")
-	mac.Connect(managed.Acknowledge)
-	b.UntilIs(c, "Succeeded=True/Done")
+	c := finished(b, mac, nil)
 	finished := c.Status.FinishedAt.Time
 	b.Delete("reboot", c)
 	b.Until("it has gone", func() bool { return !b.Get("reboot", c) })
@@ -279,6 +286,18 @@ func TestCommandAppliedAgainShowsTheOldResult(t *testing.T) {
 		t.Errorf("finished %v, want the first time %v", again.Status.FinishedAt, finished)
 	}
 	expectTypes(b, mac.Connect(managed.Acknowledge))
+}
+
+func TestUnconfirmedRestartCountsAsDone(t *testing.T) {
+	b, mac := bench(t)
+	c := started(b, nil)
+	mac.Take()
+	b.Advance(10 * time.Minute)
+	b.Must(b.Fleet.Sweep(t.Context()))
+	b.UntilIs(c, "Succeeded=True/Done", "Failed=absent")
+	if c.Status.Counts.Unconfirmed != 1 || !strings.Contains(managed.Message(c, "Succeeded"), "never confirmed") {
+		t.Errorf("counts %+v, message %q", *c.Status.Counts, managed.Message(c, "Succeeded"))
+	}
 }
 
 func TestNameOfARunningCommandIsTaken(t *testing.T) {
@@ -299,9 +318,7 @@ func TestNameOfARunningCommandIsTaken(t *testing.T) {
 
 func TestDeletionCancelsWhatWasNotDelivered(t *testing.T) {
 	b, mac := bench(t)
-	c := managed.Command("reboot", "mac-0", mdmv1alpha1.ActionRestart)
-	b.Create(c)
-	b.UntilIs(c, "Succeeded=False/Running")
+	c := started(b, nil)
 	b.Delete("reboot", c)
 	b.Until("it has gone", func() bool { return !b.Get("reboot", c) })
 	expectTypes(b, mac.Connect(managed.Acknowledge))
@@ -309,9 +326,7 @@ func TestDeletionCancelsWhatWasNotDelivered(t *testing.T) {
 
 func TestDeletionFinishesWithoutServer(t *testing.T) {
 	b, _ := bench(t)
-	c := managed.Command("reboot", "mac-0", mdmv1alpha1.ActionRestart)
-	b.Create(c)
-	b.UntilIs(c, "Succeeded=False/Running")
+	c := started(b, nil)
 	b.Disconnect()
 	b.Delete(managed.ServerName, &mdmv1alpha1.MDMServer{})
 	b.Told()
@@ -354,12 +369,7 @@ func TestProgressIsWrittenInGrowingIntervals(t *testing.T) {
 
 func TestTimeToLive(t *testing.T) {
 	b, mac := bench(t)
-	c := managed.Command("reboot", "mac-0", mdmv1alpha1.ActionRestart)
-	c.Spec.TTLSecondsAfterFinished = new(int32(3600))
-	b.Create(c)
-	b.UntilIs(c, "Succeeded=False/Running")
-	mac.Connect(managed.Acknowledge)
-	b.UntilIs(c, "Succeeded=True/Done")
+	c := finished(b, mac, new(int32(3600)))
 	if wait := b.ReconcileNow(c).RequeueAfter; wait <= 50*time.Minute || wait > time.Hour {
 		t.Errorf("the next look comes after %v", wait)
 	}

@@ -124,6 +124,8 @@ func (s *scope) outcome() (reason, message string) {
 		return mdmv1alpha1.DeviceCommandSomeFailed, fmt.Sprintf("%d devices did not do it, which status.results explains", undone+counts.Expired)
 	case counts.Expired > 0:
 		return mdmv1alpha1.DeviceCommandDeadlineExceeded, fmt.Sprintf("%d devices were not reached before the deadline: write a new command for them", counts.Expired)
+	case counts.Unconfirmed > 0:
+		return mdmv1alpha1.DeviceCommandDone, fmt.Sprintf("every device did it or took it; %d never confirmed it, as is usual when they go down", counts.Unconfirmed)
 	}
 	return mdmv1alpha1.DeviceCommandDone, "every device did it"
 }
