@@ -60,7 +60,7 @@ func discovered(server types.NamespacedName, d adminapi.Device) *mdmv1alpha1.Dev
 	device := &mdmv1alpha1.Device{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: server.Namespace, Name: discoveredName(server.Name, d),
-			Labels: map[string]string{mdmv1alpha1.LabelDiscovered: "true"},
+			Labels: map[string]string{mdmv1alpha1.LabelDiscovered: "true"}, Finalizers: []string{mdmv1alpha1.Finalizer},
 		},
 		Spec: mdmv1alpha1.DeviceSpec{
 			ServerRef: mdmv1alpha1.LocalReference{Name: server.Name}, SerialNumber: d.SerialNumber, UDID: d.UDID,

@@ -77,10 +77,10 @@ func (r *Roster) pass(ctx context.Context, name types.NamespacedName, s *link.Se
 		r.passes = map[types.NamespacedName]pass{}
 	}
 	r.passes[name] = next
+	r.tellProfiles(ctx, name, last.removals, next.removals)
 	if err := errors.Join(undiscovered, r.assign(ctx, name, s, p.changes(next.removals, now))); err != nil {
 		return ctrl.Result{}, err
 	}
-	r.tellProfiles(ctx, name, last.removals, next.removals)
 	return ctrl.Result{RequeueAfter: soonest(next.removals, now)}, nil
 }
 
