@@ -4,6 +4,9 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
+# One setting for tests and images, so that both use one build cache. The race detector needs cgo: make test-unit GOTESTFLAGS=-race CGO_ENABLED=1
+export CGO_ENABLED ?= 0
+
 CACHE   := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kubemdm
 VERSION ?= $(shell git describe --tags --always --dirty)
 
@@ -161,7 +164,7 @@ images: $(PROGRAMS:%=image-%) ## Build the images as archives, without Docker.
 
 .PHONY: $(PROGRAMS:%=image-%)
 $(PROGRAMS:%=image-%): image-%: | $(IMAGES)
-	CGO_ENABLED=0 go build -ldflags="-s -w -X main.version=$(VERSION)" -o $(IMAGES)/bin/$* $(PACKAGE_$*)
+	go build -ldflags="-s -w -X main.version=$(VERSION)" -o $(IMAGES)/bin/$* $(PACKAGE_$*)
 	go run ./hack/image --name docker.io/kubemdm/$*:$(IMAGE_TAG) --binary $(IMAGES)/bin/$* --user 65532:65532 --entrypoint /$* $(IMAGEFLAGS_$*) --out $(IMAGES)/$*.tar
 
 .PHONY: cluster-ready
