@@ -67,16 +67,29 @@ func inOwnCgroup(proc string, pid int) bool {
 	return slices.ContainsFunc(parseCgroups(bytes.NewReader(content)), func(m membership) bool { return isOwnCgroup(m.path) })
 }
 
-// killAll ends the processes at once and waits until they are gone.
+// killAll ends the processes at once and waits until they are gone. How soon init reaps them is not in this program's hands, so that is awaited
+// for a while only: a zombie does nothing, but whoever compares the machine with before would see it.
 func killAll(ctx context.Context, list func() ([]process, error)) error {
-	const patience = 20 * time.Second
-	return poll(ctx, patience, "processes to end", func() (bool, error) {
+	const patience, reaping = 20 * time.Second, 5 * time.Second
+	var killed []process
+	err := poll(ctx, patience, "processes to end", func() (bool, error) {
 		living, err := list()
 		for _, p := range living {
 			err = errors.Join(err, p.kill())
 		}
+		killed = append(killed, living...)
 		return len(living) == 0, err
 	})
+	if err == nil {
+		_ = poll(ctx, reaping, "init to reap", func() (bool, error) { return !slices.ContainsFunc(killed, process.isZombie), nil })
+	}
+	return err
+}
+
+// isZombie says whether the process has ended and its parent has not heard of it (proc_pid_stat(5), the field behind the name).
+func (p process) isZombie() bool {
+	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(p.pid), "stat"))
+	return err == nil && bytes.HasPrefix(stat[bytes.LastIndexByte(stat, ')')+1:], []byte(" Z "))
 }
 
 // kill holds the process before it looks at it again, so that the number cannot have passed on to another.
