@@ -100,8 +100,9 @@ func FuzzOpen(f *testing.F) {
 	f.Add(good)
 	f.Add([]byte{1, 255})
 	f.Fuzz(func(t *testing.T, sealed []byte) {
+		// Each fuzzing process seals its own seed with its own nonce, and opens those of the others.
 		plain, err := s.Open(sealed, []byte("row"))
-		if err == nil && (!bytes.Equal(sealed, good) || string(plain) != "secret") {
+		if err == nil && string(plain) != "secret" {
 			t.Errorf("a forged value opened as %q", plain)
 		}
 	})
