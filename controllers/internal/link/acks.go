@@ -13,23 +13,24 @@ import (
 // ackPause is how long acks are gathered into one call.
 const ackPause = 100 * time.Millisecond
 
-// acks gathers the acks and nacks of one session. One that is lost costs nothing but a second offer of the row.
+// acks gathers the acks of one session. One that is lost costs nothing but a second offer of the row, and so does a row that could not be written:
+// its reconciler tries again with back-off, and the server offers it anew when the lease of the delivery is over.
 type acks struct {
 	client *adminapi.Client
 	epoch  string
 	some   chan struct{}
 
 	mu      sync.Mutex
-	waiting []adminapi.Nack // an ack is one without RetryAfterSeconds
+	waiting []adminapi.Ack
 }
 
 func newAcks(client *adminapi.Client, epoch string) *acks {
 	return &acks{client: client, epoch: epoch, some: make(chan struct{}, 1)}
 }
 
-func (a *acks) add(n adminapi.Nack) {
+func (a *acks) add(ack adminapi.Ack) {
 	a.mu.Lock()
-	a.waiting = append(a.waiting, n)
+	a.waiting = append(a.waiting, ack)
 	a.mu.Unlock()
 	select {
 	case a.some <- struct{}{}:
@@ -59,14 +60,7 @@ func (a *acks) run(ctx context.Context, log logr.Logger) {
 func (a *acks) take() adminapi.Acks {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	batch := adminapi.Acks{StoreEpoch: a.epoch}
-	for _, n := range a.waiting {
-		if n.RetryAfterSeconds == 0 {
-			batch.Acks = append(batch.Acks, n.Ack)
-		} else {
-			batch.Nacks = append(batch.Nacks, n)
-		}
-	}
+	batch := adminapi.Acks{StoreEpoch: a.epoch, Acks: a.waiting}
 	a.waiting = nil
 	return batch
 }

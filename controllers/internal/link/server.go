@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 
@@ -17,7 +16,7 @@ import (
 
 // Server is one session with a server: a mirror of its rows, and the calls that write. It is safe for concurrent use.
 //
-// A reconciler that brings a row to the API server takes Pending first, reads the row, writes, and then calls Done (or Later) with that
+// A reconciler that brings a row to the API server takes Pending first, reads the row, writes, and then calls Done with that
 // version: what changed in between is offered again.
 type Server struct {
 	name      types.NamespacedName
@@ -172,28 +171,15 @@ func (s *Server) Pending(kind adminapi.Kind, key string) int64 {
 
 // Done acks a version of a row: it stands in the API server now. Version 0 acks nothing.
 func (s *Server) Done(kind adminapi.Kind, key string, version int64) {
-	if s.settle(kind, key, version) {
-		s.acks.add(adminapi.Nack{Ack: adminapi.Ack{Kind: kind, Key: key, Version: version}})
+	if version == 0 {
+		return
 	}
-}
-
-// Later refuses a version of a row: it could not be written and is to be offered again after the pause, at least a second.
-func (s *Server) Later(kind adminapi.Kind, key string, version int64, after time.Duration) {
-	if s.settle(kind, key, version) {
-		s.acks.add(adminapi.Nack{
-			Ack:               adminapi.Ack{Kind: kind, Key: key, Version: version},
-			RetryAfterSeconds: max(1, int(after/time.Second)),
-		})
-	}
-}
-
-func (s *Server) settle(kind adminapi.Kind, key string, version int64) bool {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.pending[row{kind, key}] == version {
 		delete(s.pending, row{kind, key})
 	}
-	return version != 0
+	s.mu.Unlock()
+	s.acks.add(adminapi.Ack{Kind: kind, Key: key, Version: version})
 }
 
 // owns says whether a row may be spoken of by this server: a server never speaks for objects of another namespace.
