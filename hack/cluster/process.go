@@ -135,11 +135,11 @@ func (c *cluster) start(ctx context.Context, d daemon, dir string) error {
 		}
 	}
 	c.progress("starting %s", d.name)
-	return c.spawn(args, dir)
+	return c.spawn(ctx, args, dir)
 }
 
 // spawn starts a process that outlives this one, with its output in the log folder.
-func (c *cluster) spawn(args []string, dir string) error {
+func (c *cluster) spawn(ctx context.Context, args []string, dir string) error {
 	name := filepath.Base(args[0])
 	if err := os.MkdirAll(c.path("log"), 0o700); err != nil {
 		return err
@@ -157,8 +157,27 @@ func (c *cluster) spawn(args []string, dir string) error {
 	if err := command.Start(); err != nil {
 		return fmt.Errorf("starting %s: %w", name, err)
 	}
-	go func() { _ = command.Wait() }() // reaps it if it ends before this program does
-	return nil
+	ended := make(chan struct{})
+	go func() { _ = command.Wait(); close(ended) }() // reaps it if it ends before this program does
+	return awaitCommandLine(ctx, command.Process.Pid, ended)
+}
+
+// awaitCommandLine returns once the process has its own command line or has ended. Start returns while the kernel still loads the program, and for so
+// long (milliseconds, when it comes from a cold disk) the process has none and looks like a zombie to processes.
+func awaitCommandLine(ctx context.Context, pid int, ended <-chan struct{}) error {
+	for {
+		line, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
+		if err == nil && len(line) > 0 {
+			return nil
+		}
+		select {
+		case <-ended:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Millisecond):
+		}
+	}
 }
 
 func (c *cluster) log(name string) string { return c.path("log", name+".log") }
