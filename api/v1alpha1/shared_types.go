@@ -138,8 +138,13 @@ type KeyReference struct {
 
 // Platform is a family of devices with a management protocol of its own.
 //
-// +kubebuilder:validation:Enum=Apple
+// +kubebuilder:validation:Enum=Apple;Windows
 type Platform string
 
-// PlatformApple is macOS, iOS, iPadOS, tvOS, watchOS and visionOS.
-const PlatformApple Platform = "Apple"
+// The platforms.
+const (
+	// PlatformApple is macOS, iOS, iPadOS, tvOS, watchOS and visionOS.
+	PlatformApple Platform = "Apple"
+	// PlatformWindows is Windows 10 and 11.
+	PlatformWindows Platform = "Windows"
+)

@@ -11,7 +11,10 @@ type Action struct {
 	SpecHash string         `json:"specHash"`
 	Deadline time.Time      `json:"deadline,omitzero"`
 	Targets  []ActionTarget `json:"targets"`
-	Apple    *AppleCommand  `json:"apple,omitempty"`
+	// Apple and Windows say what the action is on each platform. A target of a platform without it ends as failed with the reason in Unsupported.
+	Apple       *AppleCommand       `json:"apple,omitempty"`
+	Windows     *WindowsCommand     `json:"windows,omitempty"`
+	Unsupported map[Platform]string `json:"unsupported,omitempty"`
 }
 
 // ActionTarget is one enrolment. An action never runs in a later enrolment of the device.
@@ -34,6 +37,8 @@ const (
 	AppleSecurityInfo             = "SecurityInfo"
 	AppleInstallApplication       = "InstallApplication"
 	AppleInstallEnterpriseApp     = "InstallEnterpriseApplication"
+	// AppleUnenroll removes the enrolment profile.
+	AppleUnenroll = "Unenroll"
 	// AppleRaw sends AppleCommand.Raw, a plist dictionary with RequestType, as the Command.
 	AppleRaw = "Raw"
 )

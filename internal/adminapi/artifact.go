@@ -16,10 +16,14 @@ const (
 type Artifact struct {
 	Key   Key   `json:"key"`
 	Scope Scope `json:"scope"`
-	// Identifier is the top-level PayloadIdentifier. One (server, scope, identifier) has one owner.
+	// Platform that the artifact is for; empty means Apple.
+	Platform Platform `json:"platform,omitempty"`
+	// Identifier is the top-level PayloadIdentifier. One (server, scope, identifier) has one owner. An artifact for Windows has its key here and owns
+	// nodes, which it may share.
 	Identifier string `json:"identifier"`
 	// Digest covers the template, the resolved secret values and the payload format version, never a signature.
-	Digest   string `json:"digest"`
+	Digest string `json:"digest"`
+	// Template is a property list, or a WindowsProfile in JSON.
 	Template []byte `json:"template"`
 	// Sign asks for a CMS signature at delivery.
 	Sign bool `json:"sign,omitempty"`

@@ -34,9 +34,10 @@ const (
 
 // Device is what the server knows of one device.
 type Device struct {
-	// ID is the durable id of the device at this server: the UDID, or the EnrollmentID of a user enrolment.
+	// ID is the durable id of the device at this server: the UDID, the EnrollmentID of a user enrolment, or the DeviceID
+	// under which Windows enrolled (which UDID repeats).
 	ID       string         `json:"id"`
-	Platform string         `json:"platform"`
+	Platform Platform       `json:"platform"`
 	Kind     EnrollmentKind `json:"kind"`
 	State    DeviceState    `json:"state"`
 	// EnrollmentID is new at every enrolment and kept by a renewal.
@@ -69,9 +70,15 @@ type Device struct {
 	Responding bool      `json:"responding"`
 	LastSeen   time.Time `json:"lastSeen,omitzero"`
 	// PushUnregistered is true after Apple said 410 Unregistered for the token in use.
-	PushUnregistered  bool `json:"pushUnregistered,omitempty"`
-	HasBootstrapToken bool `json:"hasBootstrapToken,omitempty"`
-	HasUnlockToken    bool `json:"hasUnlockToken,omitempty"`
+	PushUnregistered bool `json:"pushUnregistered,omitempty"`
+	// UserPrincipalName is whom the sign-in page knew when a Windows device enrolled by it.
+	UserPrincipalName string `json:"userPrincipalName,omitempty"`
+	// Authentication is the strongest layer by which a Windows device proved itself in this enrolment.
+	Authentication    ManagementAuthentication `json:"authentication,omitempty"`
+	LastError         *DeviceError             `json:"lastError,omitempty"`
+	LastDrift         *Drift                   `json:"lastDrift,omitempty"`
+	HasBootstrapToken bool                     `json:"hasBootstrapToken,omitempty"`
+	HasUnlockToken    bool                     `json:"hasUnlockToken,omitempty"`
 	// Failing lists at most MaxFailing artifacts that this device refused; FailingCount counts all.
 	Failing      []Failure `json:"failing,omitempty"`
 	FailingCount int       `json:"failingCount,omitempty"`
@@ -131,6 +138,8 @@ type Token struct {
 	ExpiresAt time.Time         `json:"expiresAt,omitzero"`
 	MaxUses   int               `json:"maxUses,omitempty"` // 0: no limit
 	Labels    map[string]string `json:"labels,omitempty"`
+	// Platforms that may enrol with the token; none means Apple.
+	Platforms []Platform `json:"platforms,omitempty"`
 	// SerialNumber or UDID bind the token to the one Device it is for. Such a token may replace that device's live enrolment.
 	SerialNumber string `json:"serialNumber,omitempty"`
 	UDID         string `json:"udid,omitempty"`

@@ -6,6 +6,15 @@ import "time"
 // names the same things.
 type Key string
 
+// Platform is a family of devices with a management protocol of its own.
+type Platform string
+
+// The platforms.
+const (
+	PlatformApple   Platform = "Apple"
+	PlatformWindows Platform = "Windows"
+)
+
 // Kind says what a Change is about.
 type Kind string
 
@@ -27,10 +36,12 @@ type Info struct {
 	Serving CertificateInfo `json:"serving"`
 	// IdentityCAs are the loaded generations of the device-identity CA.
 	IdentityCAs []CAInfo `json:"identityCAs,omitempty"`
+	// WSTEPCAs are the loaded generations of the CA that issues the certificates of Windows devices.
+	WSTEPCAs []CAInfo `json:"wstepCAs,omitempty"`
 	// SealingKeys are the ids of the loaded sealing keys, the writing one first.
 	SealingKeys []string `json:"sealingKeys,omitempty"`
 	Push        PushInfo `json:"push"`
-	// Refused says, by mounted folder (serving, admin, sealing, push, identity), why its newest content is not in use; the last good content
+	// Refused says, by mounted folder (serving, admin, sealing, push, identity, wstep), why its newest content is not in use; the last good content
 	// still is.
 	Refused map[string]string `json:"refused,omitempty"`
 	// Enrolled counts enrolled devices, Behind those with work waiting, Responding those seen within the silence limit.

@@ -53,7 +53,9 @@ type Config struct {
 	Store      Store  `json:"store"`
 	// SilentAfter is the silence after which a device counts as not responding.
 	SilentAfter Duration `json:"silentAfter"`
-	Apple       *Apple   `json:"apple,omitempty"`
+	// Apple and Windows say which devices are served; at least one is set.
+	Apple   *Apple   `json:"apple,omitempty"`
+	Windows *Windows `json:"windows,omitempty"`
 }
 
 // Listen are the listen addresses.
@@ -99,6 +101,53 @@ type Identity struct {
 	Validity    Duration `json:"validity"`
 	RenewBefore Duration `json:"renewBefore"`
 }
+
+// Windows configures Windows devices.
+type Windows struct {
+	// ManagementHost is the public DNS name of management sessions, with ":port" only if it is not 443, when it is another one than Host: there the
+	// server asks for client certificates in the TLS handshake. Empty: management is at Host and nobody is asked.
+	ManagementHost string `json:"managementHost,omitempty"`
+	// Identity is the CA of device certificates (WSTEP). RenewBefore is told to devices in whole days.
+	Identity       Identity       `json:"identity"`
+	Authentication Authentication `json:"authentication"`
+	// SignIn makes /EnrollmentServer/Discovery.svc answer Federated; nil: OnPremise.
+	SignIn *SignIn `json:"signIn,omitempty"`
+	// PollEvery is how often a device comes by itself once its first hour is over; VerifyEvery is how often its settings are read again.
+	PollEvery   Duration `json:"pollEvery"`
+	VerifyEvery Duration `json:"verifyEvery"`
+}
+
+// Authentication says what a device must prove in a management session.
+type Authentication struct {
+	Require Require `json:"require"`
+	// TrustedProxies are the networks (CIDR) whose RFC 9440 Client-Cert header is believed.
+	TrustedProxies []string `json:"trustedProxies,omitempty"`
+}
+
+// Require is the weakest proof that is accepted.
+type Require string
+
+// The proofs.
+const (
+	RequireDigest      Require = "Digest"      // any layer
+	RequireCertificate Require = "Certificate" // a client certificate, in TLS or from a trusted proxy, or a signature
+	RequireSignature   Require = "Signature"   // a signature over every message
+)
+
+// SignIn is the OpenID Connect issuer that people sign in to.
+type SignIn struct {
+	IssuerURL string `json:"issuerURL"`
+	ClientID  string `json:"clientID"`
+	// Dir holds ClientSecretFile and, if the issuer is not publicly trusted, CAFile.
+	Dir string `json:"dir"`
+	// Token is the key of the EnrollmentToken whose labels, limits and end count for enrolments by sign-in.
+	Token string `json:"token"`
+	// Domains are the e-mail domains that may enrol; none: whoever the issuer knows.
+	Domains []string `json:"domains,omitempty"`
+}
+
+// ClientSecretFile holds the secret of an OpenID Connect client.
+const ClientSecretFile = "client-secret"
 
 // Duration is a time.Duration written as a Go duration string.
 type Duration time.Duration

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -20,7 +21,7 @@ func (f *Fleet) PutArtifact(ctx context.Context, a adminapi.Artifact) (*adminapi
 		if err != nil {
 			return err
 		}
-		row := ArtifactRow{Key: a.Key, Scope: a.Scope, Identifier: a.Identifier, Digest: a.Digest, Sign: a.Sign}
+		row := ArtifactRow{Key: a.Key, Scope: a.Scope, Identifier: a.Identifier, Digest: a.Digest, Sign: a.Sign, Platform: cmp.Or(a.Platform, adminapi.PlatformApple)}
 		if err := acceptable(tx, old, &row); err != nil {
 			return err
 		}

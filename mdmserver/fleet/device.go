@@ -50,17 +50,16 @@ func (f *Fleet) ListDevices(ctx context.Context, after string, limit int) (*admi
 // describe is what the row itself says of the device.
 func (d *DeviceRow) describe() adminapi.Device {
 	return adminapi.Device{
-		ID: d.ID, Platform: platformApple, Kind: d.Kind, State: d.State, EnrollmentID: d.EnrollmentID, EnrolledAt: d.EnrolledAt,
+		ID: d.ID, Platform: d.Platform, Kind: d.Kind, State: d.State, EnrollmentID: d.EnrollmentID, EnrolledAt: d.EnrolledAt,
 		EndReason: d.EndReason, EndedAt: d.EndedAt,
 		UDID: d.Facts.UDID, SerialNumber: d.Facts.SerialNumber, Model: d.Facts.Model, ModelName: d.Facts.ModelName, ProductName: d.Facts.ProductName,
 		OSVersion: d.Facts.OSVersion, BuildVersion: d.Facts.BuildVersion, DeviceName: d.Facts.DeviceName,
 		IdentityNotAfter: d.IdentityNotAfter, RenewingSince: d.RenewingSince, Token: d.Token, TokenLabels: d.TokenLabels,
 		Ignored: d.Intent == adminapi.IntentIgnore, Unenrolling: d.Intent == adminapi.IntentUnenroll, Responding: d.State != adminapi.DeviceEnded && !d.Silent, LastSeen: d.LastSeen,
 		HasBootstrapToken: d.BootstrapToken != nil, HasUnlockToken: d.UnlockToken != nil, Blocked: d.Blocked,
+		UserPrincipalName: d.UserPrincipalName, Authentication: d.Authentication, LastError: d.LastError, LastDrift: d.LastDrift,
 	}
 }
-
-const platformApple = "Apple"
 
 // fullDevice adds what stands in other rows.
 func (f *Fleet) fullDevice(tx *txn, d *DeviceRow) (adminapi.Device, error) {

@@ -247,7 +247,7 @@ func (f *Fleet) startEnrolment(tx *txn, c *claim, facts DeviceFacts, topic strin
 		return err
 	}
 	device := DeviceRow{
-		ID: c.channel.DeviceID, Kind: enrollmentKind(c.channel.Kind), State: adminapi.DevicePending, EnrollmentID: c.issued.ID, Facts: facts,
+		ID: c.channel.DeviceID, Platform: adminapi.PlatformApple, Kind: enrollmentKind(c.channel.Kind), State: adminapi.DevicePending, EnrollmentID: c.issued.ID, Facts: facts,
 		Token: c.issued.Token, TokenLabels: c.issued.Labels, Bound: c.issued.boundTo(c.channel.DeviceID, facts), Params: c.issued.Params,
 		Intent: adminapi.IntentManage, Fingerprint: c.identity.Fingerprint, IdentityNotBefore: c.identity.NotBefore,
 		IdentityNotAfter: c.identity.NotAfter, RenewAt: f.renewAt(c.identity), LastSeen: tx.now,

@@ -23,6 +23,8 @@ type ChallengeRow struct {
 	Token     adminapi.Key
 	Params    EnrollmentParams
 	ExpiresAt time.Time
+	// UserPrincipalName is who signed in; empty without a sign-in.
+	UserPrincipalName string
 	// PublicKey is the hash of the key that redeemed it, Certificate what it got (DER).
 	PublicKey   string
 	Certificate []byte
@@ -55,6 +57,7 @@ type IdentityRow struct {
 // DeviceRow is a device and its latest enrolment.
 type DeviceRow struct {
 	ID           string
+	Platform     adminapi.Platform
 	Kind         adminapi.EnrollmentKind
 	State        adminapi.DeviceState
 	EnrollmentID string
@@ -85,6 +88,13 @@ type DeviceRow struct {
 	// BootstrapToken and UnlockToken are sealed; nil when there is none.
 	BootstrapToken []byte
 	UnlockToken    []byte
+
+	// Of Windows devices only. DigestSecret is sealed.
+	UserPrincipalName string
+	DigestSecret      []byte
+	Authentication    adminapi.ManagementAuthentication
+	LastError         *adminapi.DeviceError
+	LastDrift         *adminapi.Drift
 }
 
 // ChannelRow is an enrolment channel and how it is woken.
@@ -110,6 +120,7 @@ type ChannelRow struct {
 // ArtifactRow is an artifact; Template is sealed. A withdrawn one has no template and lives until its last removal is confirmed.
 type ArtifactRow struct {
 	Key        adminapi.Key
+	Platform   adminapi.Platform
 	Scope      adminapi.Scope
 	Identifier string
 	Digest     string
@@ -160,6 +171,8 @@ type StateRow struct {
 	Message string
 	// Since is when the outcome was reached.
 	Since time.Time
+	// VerifyAt is when an installed artifact is next read back (Windows); zero: never.
+	VerifyAt time.Time
 	Offer
 }
 
@@ -199,7 +212,7 @@ type CommandRow struct {
 	Identifier string
 }
 
-// ActionRow is an action; Command is its sealed AppleCommand in JSON.
+// ActionRow is an action; Command is its sealed adminapi.Action in JSON, without targets.
 type ActionRow struct {
 	ID          string
 	Key         adminapi.Key
@@ -228,6 +241,8 @@ type TargetRow struct {
 	FinishedAt   time.Time
 	PIN          []byte
 	Body         []byte
+	// Accepted is true once the commands of a Windows action were accepted and only its end is awaited.
+	Accepted bool
 	Offer
 }
 

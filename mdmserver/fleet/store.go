@@ -33,6 +33,15 @@ type EnrolmentTx interface {
 	PutToken(TokenRow) error
 	DeleteToken(key adminapi.Key) error
 
+	// Agent finds an agent by the hash of its node key, AgentsOn those with the hardware UUID, AgentOfDevice the one whose node key enrolled the device.
+	Agent(nodeKeyHash string) (*AgentRow, error)
+	AgentsOn(hardwareUUID string) ([]AgentRow, error)
+	AgentOfDevice(deviceID string) (*AgentRow, error)
+	PutAgent(AgentRow) error
+	DeleteAgent(nodeKeyHash string) error
+	// AgentViews lists all agents with their notices as of now.
+	AgentViews(now time.Time) ([]AgentView, error)
+
 	Challenge(secretHash string) (*ChallengeRow, error)
 	PutChallenge(ChallengeRow) error
 	DeleteChallenges(expiredBefore time.Time) error
@@ -59,7 +68,7 @@ type EnrolmentTx interface {
 	SilentDevices(before time.Time, limit int) ([]DeviceRow, error)
 	// QuietDevices lists enrolled devices last seen before the given time that are not marked silent and whose own channel waits for nothing.
 	QuietDevices(before time.Time, limit int) ([]DeviceRow, error)
-	// RenewableDevices lists enrolled devices whose renewal is due and whose own channel waits for nothing.
+	// RenewableDevices lists enrolled Apple devices whose renewal is due and whose own channel waits for nothing.
 	RenewableDevices(now time.Time, limit int) ([]DeviceRow, error)
 	FleetCounts() (FleetCounts, error)
 
@@ -68,7 +77,7 @@ type EnrolmentTx interface {
 	PutChannel(ChannelRow) error
 	// DeleteUserChannels deletes the user channels of a device, or only the one with this id.
 	DeleteUserChannels(deviceID, onlyID string) error
-	// DueChannels lists channels that can be pushed to and whose WakeAt has come.
+	// DueChannels lists channels that can be pushed to (they have a push token) and whose WakeAt has come.
 	DueChannels(now time.Time, limit int) ([]ChannelRow, error)
 	// WakeChannel, WakeDevice and WakeArtifact set WakeAt and clear Wakes: of a channel, of all channels of a device, of all on which the
 	// artifact is pending or recorded. Channels that are not enabled are left alone.
@@ -92,6 +101,20 @@ type DesiredTx interface {
 	DeleteAssignment(deviceID string, artifact adminapi.Key) error
 	DeleteAssignmentsOf(artifact adminapi.Key) error
 
+	// Nodes lists the LocURIs that an artifact for Windows writes; PutNodes replaces them.
+	Nodes(artifact adminapi.Key) ([]string, error)
+	PutNodes(artifact adminapi.Key, nodes []string) error
+	// AssignedArtifacts lists the artifacts of the channel's platform and scope that are assigned to its device and not withdrawn, by key.
+	AssignedArtifacts(channelID string) ([]ArtifactRow, error)
+	// StatesToVerify lists the installed states of a channel whose VerifyAt has come.
+	StatesToVerify(channelID string, now time.Time) ([]StateRow, error)
+	// Records lists all records of a channel, by identifier.
+	Records(channelID string) ([]RecordRow, error)
+
+	// Session is the latest OMA-DM session of a device.
+	Session(deviceID string) (*SessionRow, error)
+	PutSession(SessionRow) error
+
 	State(channelID string, artifact adminapi.Key) (*StateRow, error)
 	// OpenStates lists the states of a channel that are not final, by artifact.
 	OpenStates(channelID string) ([]StateRow, error)
@@ -113,7 +136,7 @@ type DesiredTx interface {
 	CountFailing(deviceID string) (int, error)
 
 	Record(channelID, identifier string) (*RecordRow, error)
-	// StrayRecords lists the records of a channel whose identifier no artifact assigned to the channel carries.
+	// StrayRecords lists the records of a channel whose identifier no artifact assigned to the channel carries, nor has among its nodes.
 	StrayRecords(channelID string) ([]RecordRow, error)
 	PutRecord(RecordRow) error
 	DeleteRecord(channelID, identifier string) error

@@ -17,10 +17,10 @@ var (
 		}}
 	targets = table[fleet.TargetRow]{"targets", 2,
 		append([]string{"action_id", "device_id", "action_key", "enrollment_id", "request_type", "deadline", "seq", "state", "message", "delivered_at", "finished_at",
-			"pin", "body"}, offerColumns...),
+			"pin", "body", "accepted"}, offerColumns...),
 		func(r *fleet.TargetRow) []any {
 			return append([]any{&r.ActionID, &r.DeviceID, &r.Action, &r.EnrollmentID, &r.RequestType, micros{&r.Deadline}, &r.Seq, &r.State, &r.Message,
-				micros{&r.DeliveredAt}, micros{&r.FinishedAt}, &r.PIN, &r.Body}, offerFields(&r.Offer)...)
+				micros{&r.DeliveredAt}, micros{&r.FinishedAt}, &r.PIN, &r.Body, &r.Accepted}, offerFields(&r.Offer)...)
 		}}
 )
 

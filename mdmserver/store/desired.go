@@ -10,14 +10,14 @@ import (
 
 var (
 	artifacts = table[fleet.ArtifactRow]{"artifacts", 1,
-		[]string{"key", "scope", "identifier", "digest", "template", "sign", "withdrawn"},
+		[]string{"key", "scope", "identifier", "digest", "template", "sign", "withdrawn", "platform"},
 		func(r *fleet.ArtifactRow) []any {
-			return []any{&r.Key, &r.Scope, &r.Identifier, &r.Digest, &r.Template, &r.Sign, &r.Withdrawn}
+			return []any{&r.Key, &r.Scope, &r.Identifier, &r.Digest, &r.Template, &r.Sign, &r.Withdrawn, &r.Platform}
 		}}
 	states = table[fleet.StateRow]{"states", 2,
-		append([]string{"channel_id", "artifact_key", "device_id", "digest", "outcome", "message", "since"}, offerColumns...),
+		append([]string{"channel_id", "artifact_key", "device_id", "digest", "outcome", "message", "since", "verify_at"}, offerColumns...),
 		func(r *fleet.StateRow) []any {
-			return append([]any{&r.ChannelID, &r.Artifact, &r.DeviceID, &r.Digest, &r.Outcome, &r.Message, micros{&r.Since}}, offerFields(&r.Offer)...)
+			return append([]any{&r.ChannelID, &r.Artifact, &r.DeviceID, &r.Digest, &r.Outcome, &r.Message, micros{&r.Since}, micros{&r.VerifyAt}}, offerFields(&r.Offer)...)
 		}}
 	records = table[fleet.RecordRow]{"records", 2,
 		append([]string{"channel_id", "identifier", "device_id", "artifact_key", "digest"}, offerColumns...),
@@ -52,6 +52,9 @@ func (t *tx) Artifacts(after string, limit int) ([]fleet.ArtifactRow, error) {
 func (t *tx) PutArtifact(r fleet.ArtifactRow) error { return artifacts.put(t, r) }
 
 func (t *tx) DeleteArtifact(key adminapi.Key) error {
+	if err := t.PutNodes(key, nil); err != nil {
+		return err
+	}
 	return t.exec("DELETE FROM artifacts WHERE key = $1", key)
 }
 
@@ -127,6 +130,7 @@ const seedStates = `INSERT INTO states (channel_id, artifact_key, device_id, dig
 	SELECT c.id, a.key, c.device_id, a.digest, CASE WHEN r.digest = a.digest AND r.command_uuid = '' THEN 'Installed' ELSE 'Pending' END, '', $1, '', '', 0, 0
 	FROM assignments x
 	JOIN artifacts a ON a.key = x.artifact_key AND NOT a.withdrawn
+	JOIN devices d ON d.id = x.device_id AND d.platform = a.platform
 	JOIN channels c ON c.device_id = x.device_id AND c.enabled AND c.scope = a.scope
 	LEFT JOIN records r ON r.channel_id = c.id AND r.identifier = a.identifier AND r.artifact_key = a.key
 	WHERE `
@@ -149,7 +153,7 @@ func (t *tx) DeleteStatesOf(artifact adminapi.Key) error {
 }
 
 func (t *tx) ResetStates(artifact adminapi.Key, digest string, now time.Time) error {
-	return t.exec(`UPDATE states SET digest = $2, outcome = 'Pending', message = '', since = $3, offer = '', command_uuid = '', attempts = 0, next_attempt = 0
+	return t.exec(`UPDATE states SET digest = $2, outcome = 'Pending', message = '', since = $3, offer = '', command_uuid = '', attempts = 0, next_attempt = 0, verify_at = 0
 		WHERE artifact_key = $1 AND digest <> $2`, artifact, digest, toMicros(now))
 }
 
@@ -175,7 +179,8 @@ func (t *tx) Record(channelID, identifier string) (*fleet.RecordRow, error) {
 func (t *tx) StrayRecords(channelID string) ([]fleet.RecordRow, error) {
 	return records.list(t, `channel_id = $1 AND NOT EXISTS (
 		SELECT 1 FROM states s JOIN artifacts a ON a.key = s.artifact_key
-		WHERE s.channel_id = records.channel_id AND a.identifier = records.identifier) ORDER BY identifier`, channelID)
+		WHERE s.channel_id = records.channel_id AND (a.identifier = records.identifier
+			OR EXISTS (SELECT 1 FROM artifact_nodes n WHERE n.artifact_key = a.key AND n.loc_uri = records.identifier))) ORDER BY identifier`, channelID)
 }
 
 func (t *tx) PutRecord(r fleet.RecordRow) error { return records.put(t, r) }

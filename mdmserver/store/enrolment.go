@@ -9,14 +9,14 @@ import (
 
 var (
 	tokens = table[fleet.TokenRow]{"tokens", 1,
-		[]string{"key", "hash", "expires_at", "max_uses", "labels_json", "serial_number", "udid", "uses", "last_used"},
+		[]string{"key", "hash", "expires_at", "max_uses", "labels_json", "serial_number", "udid", "uses", "last_used", "platforms_json"},
 		func(r *fleet.TokenRow) []any {
-			return []any{&r.Key, &r.Hash, micros{&r.ExpiresAt}, &r.MaxUses, jsonText{&r.Labels}, &r.SerialNumber, &r.UDID, &r.Uses, micros{&r.LastUsed}}
+			return []any{&r.Key, &r.Hash, micros{&r.ExpiresAt}, &r.MaxUses, jsonText{&r.Labels}, &r.SerialNumber, &r.UDID, &r.Uses, micros{&r.LastUsed}, jsonText{&r.Platforms}}
 		}}
 	challenges = table[fleet.ChallengeRow]{"challenges", 1,
-		[]string{"secret_hash", "enrollment_id", "renewal", "token", "params_json", "expires_at", "public_key", "certificate"},
+		[]string{"secret_hash", "enrollment_id", "renewal", "token", "params_json", "expires_at", "public_key", "certificate", "user_principal_name"},
 		func(r *fleet.ChallengeRow) []any {
-			return []any{&r.SecretHash, &r.EnrollmentID, &r.Renewal, &r.Token, jsonText{&r.Params}, micros{&r.ExpiresAt}, &r.PublicKey, &r.Certificate}
+			return []any{&r.SecretHash, &r.EnrollmentID, &r.Renewal, &r.Token, jsonText{&r.Params}, micros{&r.ExpiresAt}, &r.PublicKey, &r.Certificate, &r.UserPrincipalName}
 		}}
 	enrollments = table[fleet.EnrollmentRow]{"enrollments", 1,
 		[]string{"id", "device_id", "token", "labels_json", "serial_number", "udid", "params_json", "issued_at"},
@@ -31,12 +31,14 @@ var (
 	devices = table[fleet.DeviceRow]{"devices", 1,
 		[]string{"id", "kind", "state", "enrollment_id", "enrolled_at", "end_reason", "ended_at", "facts_json", "serial_number", "token", "token_labels_json",
 			"bound", "params_json", "intent", "unenroll_at", "blocked_json", "fingerprint", "identity_not_before", "identity_not_after",
-			"renew_at", "renewing_since", "last_seen", "silent", "bootstrap_token", "unlock_token"},
+			"renew_at", "renewing_since", "last_seen", "silent", "bootstrap_token", "unlock_token", "platform", "user_principal_name", "digest_secret",
+			"authentication", "last_error_json", "last_drift_json"},
 		func(r *fleet.DeviceRow) []any {
 			return []any{&r.ID, &r.Kind, &r.State, &r.EnrollmentID, micros{&r.EnrolledAt}, &r.EndReason, micros{&r.EndedAt}, jsonText{&r.Facts},
 				&r.Facts.SerialNumber, &r.Token, jsonText{&r.TokenLabels}, &r.Bound, jsonText{&r.Params}, &r.Intent, micros{&r.UnenrollAt}, jsonText{&r.Blocked},
 				&r.Fingerprint, micros{&r.IdentityNotBefore}, micros{&r.IdentityNotAfter}, micros{&r.RenewAt}, micros{&r.RenewingSince},
-				micros{&r.LastSeen}, &r.Silent, &r.BootstrapToken, &r.UnlockToken}
+				micros{&r.LastSeen}, &r.Silent, &r.BootstrapToken, &r.UnlockToken, &r.Platform, &r.UserPrincipalName, &r.DigestSecret, &r.Authentication,
+				jsonText{&r.LastError}, jsonText{&r.LastDrift}}
 		}}
 	channels = table[fleet.ChannelRow]{"channels", 1,
 		[]string{"id", "device_id", "kind", "scope", "enabled", "tally", "push_token", "push_magic", "topic", "token_at", "unregistered", "wake_at", "wakes"},
@@ -129,7 +131,7 @@ func (t *tx) QuietDevices(before time.Time, limit int) ([]fleet.DeviceRow, error
 }
 
 func (t *tx) RenewableDevices(now time.Time, limit int) ([]fleet.DeviceRow, error) {
-	return devices.list(t, restful+" AND renew_at <= $1 ORDER BY renew_at LIMIT $2", toMicros(now), limit)
+	return devices.list(t, restful+" AND platform = 'Apple' AND renew_at <= $1 ORDER BY renew_at LIMIT $2", toMicros(now), limit)
 }
 
 func (t *tx) FleetCounts() (fleet.FleetCounts, error) {
@@ -157,7 +159,7 @@ func (t *tx) DeleteUserChannels(deviceID, onlyID string) error {
 }
 
 func (t *tx) DueChannels(now time.Time, limit int) ([]fleet.ChannelRow, error) {
-	return channels.list(t, `enabled AND wake_at > 0 AND wake_at <= $1 AND NOT unregistered
+	return channels.list(t, `enabled AND wake_at > 0 AND wake_at <= $1 AND NOT unregistered AND push_token IS NOT NULL
 		AND EXISTS (SELECT 1 FROM devices d WHERE d.id = channels.device_id AND d.state = 'Enrolled' AND d.intent <> 'Ignore')
 		ORDER BY wake_at LIMIT $2`, toMicros(now), limit)
 }

@@ -1,0 +1,113 @@
+package store
+
+import (
+	"time"
+
+	"github.com/kubemdm/kubemdm/internal/adminapi"
+	"github.com/kubemdm/kubemdm/mdmserver/fleet"
+)
+
+var (
+	agents = table[fleet.AgentRow]{"agents", 1,
+		[]string{"node_key_hash", "hardware_uuid", "serial_number", "hostname", "token", "created_at", "device_id", "enrollment_id"},
+		func(r *fleet.AgentRow) []any {
+			return []any{&r.NodeKeyHash, &r.HardwareUUID, &r.SerialNumber, &r.Hostname, &r.Token, micros{&r.CreatedAt}, &r.DeviceID, &r.EnrollmentID}
+		}}
+	sessions = table[fleet.SessionRow]{"windows_sessions", 1,
+		[]string{"device_id", "session_id", "msg_id", "state", "updated_at"},
+		func(r *fleet.SessionRow) []any {
+			return []any{&r.DeviceID, &r.SessionID, &r.MsgID, &r.State, micros{&r.UpdatedAt}}
+		}}
+)
+
+func (t *tx) Agent(nodeKeyHash string) (*fleet.AgentRow, error) {
+	return agents.get(t, "node_key_hash = $1", nodeKeyHash)
+}
+
+func (t *tx) AgentsOn(hardwareUUID string) ([]fleet.AgentRow, error) {
+	return agents.list(t, "hardware_uuid = $1 ORDER BY created_at, node_key_hash", hardwareUUID)
+}
+
+func (t *tx) AgentOfDevice(deviceID string) (*fleet.AgentRow, error) {
+	return agents.get(t, "device_id = $1 ORDER BY created_at DESC", deviceID)
+}
+
+func (t *tx) PutAgent(r fleet.AgentRow) error { return agents.put(t, r) }
+
+func (t *tx) DeleteAgent(nodeKeyHash string) error {
+	return t.exec("DELETE FROM agents WHERE node_key_hash = $1", nodeKeyHash)
+}
+
+// AgentViews joins each agent with its enrolment and with the channels of that: an agent whose enrolment an administrator ended waits for a new
+// node key, and one whose device is there is asked for a session while work waits.
+func (t *tx) AgentViews(now time.Time) ([]fleet.AgentView, error) {
+	rows, err := t.QueryContext(t.ctx, `SELECT a.node_key_hash,
+			d.id IS NULL OR d.enrollment_id <> a.enrollment_id OR (d.state = 'Ended' AND d.end_reason <> 'Unenrolled'),
+			d.id IS NOT NULL AND d.enrollment_id = a.enrollment_id AND d.state <> 'Ended' AND d.intent = 'Unenroll',
+			d.id IS NOT NULL AND d.enrollment_id = a.enrollment_id AND d.state <> 'Ended' AND d.intent <> 'Ignore'
+				AND EXISTS (SELECT 1 FROM channels c WHERE c.device_id = d.id AND c.enabled AND c.wake_at > 0 AND c.wake_at <= $1)
+		FROM agents a LEFT JOIN devices d ON d.id = a.device_id AND a.device_id <> ''`, toMicros(now))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var views []fleet.AgentView
+	for rows.Next() {
+		var v fleet.AgentView
+		if err := rows.Scan(&v.NodeKeyHash, &v.Enroll, &v.Unenroll, &v.Sync); err != nil {
+			return nil, err
+		}
+		views = append(views, v)
+	}
+	return views, rows.Err()
+}
+
+func (t *tx) Nodes(artifact adminapi.Key) ([]string, error) {
+	rows, err := t.QueryContext(t.ctx, "SELECT loc_uri FROM artifact_nodes WHERE artifact_key = $1 ORDER BY loc_uri", artifact)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var nodes []string
+	for rows.Next() {
+		var node string
+		if err := rows.Scan(&node); err != nil {
+			return nil, err
+		}
+		nodes = append(nodes, node)
+	}
+	return nodes, rows.Err()
+}
+
+func (t *tx) PutNodes(artifact adminapi.Key, nodes []string) error {
+	if err := t.exec("DELETE FROM artifact_nodes WHERE artifact_key = $1", artifact); err != nil {
+		return err
+	}
+	for _, node := range nodes {
+		if err := t.exec("INSERT INTO artifact_nodes (artifact_key, loc_uri) VALUES ($1, $2) ON CONFLICT DO NOTHING", artifact, node); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *tx) AssignedArtifacts(channelID string) ([]fleet.ArtifactRow, error) {
+	return artifacts.list(t, `NOT withdrawn AND key IN (
+			SELECT x.artifact_key FROM assignments x JOIN channels c ON c.device_id = x.device_id WHERE c.id = $1)
+		AND (scope, platform) = (SELECT c.scope, d.platform FROM channels c JOIN devices d ON d.id = c.device_id WHERE c.id = $1)
+		ORDER BY key`, channelID)
+}
+
+func (t *tx) StatesToVerify(channelID string, now time.Time) ([]fleet.StateRow, error) {
+	return states.list(t, "channel_id = $1 AND outcome = 'Installed' AND verify_at > 0 AND verify_at <= $2 ORDER BY artifact_key", channelID, toMicros(now))
+}
+
+func (t *tx) Records(channelID string) ([]fleet.RecordRow, error) {
+	return records.list(t, "channel_id = $1 ORDER BY identifier", channelID)
+}
+
+func (t *tx) Session(deviceID string) (*fleet.SessionRow, error) {
+	return sessions.get(t, "device_id = $1", deviceID)
+}
+
+func (t *tx) PutSession(r fleet.SessionRow) error { return sessions.put(t, r) }
