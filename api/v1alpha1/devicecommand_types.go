@@ -38,6 +38,7 @@ type DeviceCommand struct {
 // DeviceCommandSpec is who should do what. It is immutable: another command is another object.
 //
 // +kubebuilder:validation:XValidation:rule="self.action.type != 'Wipe' || has(self.target.deviceRef)",message="a wipe names one device in target.deviceRef"
+// +kubebuilder:validation:XValidation:rule="self.action.type != 'Unenroll' || has(self.target.deviceRef)",message="an unenrolment names one device in target.deviceRef"
 type DeviceCommandSpec struct {
 	// serverRef is the MDMServer of the targeted devices.
 	// +required
@@ -84,7 +85,7 @@ type CommandTarget struct {
 
 // ActionType is what a device should do, and selects a member of CommandAction if it needs parameters.
 //
-// +kubebuilder:validation:Enum=DeviceInformation;Restart;ShutDown;Lock;Wipe;ClearPasscode;InstalledApplications;ProfileList;CertificateList;SecurityInfo;InstallApplication;Raw
+// +kubebuilder:validation:Enum=DeviceInformation;Restart;ShutDown;Lock;Wipe;ClearPasscode;InstalledApplications;ProfileList;CertificateList;SecurityInfo;InstallApplication;InstallMSI;InstallCertificate;Unenroll;Raw
 type ActionType string
 
 // The types of action.
@@ -111,16 +112,25 @@ const (
 	ActionSecurityInfo ActionType = "SecurityInfo"
 	// ActionInstallApplication installs an application.
 	ActionInstallApplication ActionType = "InstallApplication"
+	// ActionInstallMSI installs a package on a PC.
+	ActionInstallMSI ActionType = "InstallMSI"
+	// ActionInstallCertificate lets a PC trust a certificate.
+	ActionInstallCertificate ActionType = "InstallCertificate"
+	// ActionUnenroll ends the enrolment: the device forgets the server and what it installed, and keeps all else.
+	ActionUnenroll ActionType = "Unenroll"
 	// ActionRaw sends a command as it is.
 	ActionRaw ActionType = "Raw"
 )
 
-// CommandAction is what should be done. Types without a member of their name need no parameters.
+// CommandAction is what should be done. Types without a member of their name need no parameters. A device of a platform that has no such action ends
+// as Failed, with the reason in status.results.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.deviceInformation) || self.type == 'DeviceInformation'",message="deviceInformation is allowed with type DeviceInformation only"
 // +kubebuilder:validation:XValidation:rule="!has(self.lock) || self.type == 'Lock'",message="lock is allowed with type Lock only"
 // +kubebuilder:validation:XValidation:rule="has(self.wipe) == (self.type == 'Wipe')",message="wipe is required with type Wipe and not allowed with another type"
 // +kubebuilder:validation:XValidation:rule="has(self.installApplication) == (self.type == 'InstallApplication')",message="installApplication is required with type InstallApplication and not allowed with another type"
+// +kubebuilder:validation:XValidation:rule="has(self.installMSI) == (self.type == 'InstallMSI')",message="installMSI is required with type InstallMSI and not allowed with another type"
+// +kubebuilder:validation:XValidation:rule="has(self.installCertificate) == (self.type == 'InstallCertificate')",message="installCertificate is required with type InstallCertificate and not allowed with another type"
 // +kubebuilder:validation:XValidation:rule="has(self.raw) == (self.type == 'Raw')",message="raw is required with type Raw and not allowed with another type"
 type CommandAction struct {
 	// type is the action.
@@ -143,6 +153,14 @@ type CommandAction struct {
 	// installApplication says what to install.
 	// +optional
 	InstallApplication *InstallApplicationAction `json:"installApplication,omitempty"`
+
+	// installMSI says what to install on a PC.
+	// +optional
+	InstallMSI *InstallMSIAction `json:"installMSI,omitempty"`
+
+	// installCertificate says what a PC should trust.
+	// +optional
+	InstallCertificate *InstallCertificateAction `json:"installCertificate,omitempty"`
 
 	// raw is the command itself.
 	// +optional

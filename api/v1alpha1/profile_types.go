@@ -1,9 +1,6 @@
 package v1alpha1
 
-import (
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-)
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // Profile is a configuration that the selected devices of a server should have. Ready says that the server has it; the counters in the
 // status say how far the fleet is.
@@ -45,7 +42,7 @@ type ProfileScope string
 const (
 	// ProfileScopeSystem is for everybody on the device.
 	ProfileScopeSystem ProfileScope = "System"
-	// ProfileScopeUser is for each managed user of a device: of a Mac or a shared iPad.
+	// ProfileScopeUser is for each managed user of a device: of a Mac or a shared iPad, or whoever is logged in to a PC.
 	ProfileScopeUser ProfileScope = "User"
 )
 
@@ -75,7 +72,11 @@ const (
 	ProfileRetain ProfileDeletionPolicy = "Retain"
 )
 
-// ProfileSpec is what which devices should have.
+// ProfileSpec is what which devices should have. A Profile is for devices of one platform; it selects no others, whatever their labels.
+//
+// +kubebuilder:validation:ExactlyOneOf=apple;windows
+// +kubebuilder:validation:XValidation:rule="has(self.windows) == has(oldSelf.windows)",message="a Profile stays with its platform: create another Profile"
+// +kubebuilder:validation:XValidation:rule="!has(self.windows) || !has(self.signing)",message="signing is for Apple devices only"
 type ProfileSpec struct {
 	// serverRef is the MDMServer whose devices get the profile.
 	// +required
@@ -98,12 +99,16 @@ type ProfileSpec struct {
 	Scope ProfileScope `json:"scope,omitempty"`
 
 	// apple is the profile for Apple devices.
-	// +required
-	Apple AppleProfile `json:"apple,omitzero"`
-
-	// signing says whether the profile is signed when it is delivered. A new signing certificate reinstalls nothing.
 	// +optional
-	// +kubebuilder:default=Signed
+	Apple *AppleProfile `json:"apple,omitempty"`
+
+	// windows is the profile for Windows devices.
+	// +optional
+	Windows *WindowsProfile `json:"windows,omitempty"`
+
+	// signing says whether a profile for Apple devices is signed when it is delivered; absent: Signed. A new signing certificate reinstalls
+	// nothing.
+	// +optional
 	Signing ProfileSigning `json:"signing,omitempty"`
 
 	// deletionPolicy is what becomes of the profile on devices when this object is deleted.
@@ -115,6 +120,14 @@ type ProfileSpec struct {
 	// +optional
 	// +kubebuilder:default={}
 	Removal ProfileRemoval `json:"removal,omitzero"`
+}
+
+// Platform is the platform that the profile is for.
+func (s *ProfileSpec) Platform() Platform {
+	if s.Windows != nil {
+		return PlatformWindows
+	}
+	return PlatformApple
 }
 
 // ProfileRemoval guards devices against a mistake that would take a profile from many of them.
@@ -134,143 +147,21 @@ type ProfileRemoval struct {
 	Acknowledge string `json:"acknowledge,omitempty"`
 }
 
-// AppleProfileType selects a member of AppleProfile.
-//
-// +kubebuilder:validation:Enum=Mobileconfig;Payloads
-type AppleProfileType string
-
-// The ways to write a profile for Apple devices.
-const (
-	// AppleMobileconfig is a whole configuration profile, as tools export it.
-	AppleMobileconfig AppleProfileType = "Mobileconfig"
-	// ApplePayloads is a list of payloads in YAML.
-	ApplePayloads AppleProfileType = "Payloads"
-)
-
-// AppleProfile is a configuration profile for Apple devices. It cannot hold an MDM payload: enrolment is the server's business.
-//
-// +kubebuilder:validation:XValidation:rule="has(self.mobileconfig) == (self.type == 'Mobileconfig')",message="mobileconfig is required with type Mobileconfig and not allowed with another type"
-// +kubebuilder:validation:XValidation:rule="has(self.payloads) == (self.type == 'Payloads')",message="payloads is required with type Payloads and not allowed with another type"
-type AppleProfile struct {
-	// type is the way the profile is written.
-	// +unionDiscriminator
-	// +required
-	Type AppleProfileType `json:"type,omitempty"`
-
-	// mobileconfig is a whole configuration profile.
-	// +optional
-	Mobileconfig *MobileconfigSource `json:"mobileconfig,omitempty"`
-
-	// payloads are put together into a configuration profile.
-	// +optional
-	Payloads *PayloadList `json:"payloads,omitempty"`
-}
-
-// MobileconfigSource is where a whole configuration profile is: an unsigned property list in XML (plutil -convert xml1 makes one of a binary one).
-// Its PayloadIdentifier is kept and owned by one Profile of a server; PayloadUUID and PayloadScope are set by the operator.
+// ContentSource is where a whole file is.
 //
 // +kubebuilder:validation:ExactlyOneOf=inline;configMapRef;secretRef
-type MobileconfigSource struct {
-	// inline is the profile itself.
+type ContentSource struct {
+	// inline is the content itself.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1048576
 	Inline string `json:"inline,omitempty"`
 
-	// configMapRef is a key of a ConfigMap that holds the profile (data or binaryData).
+	// configMapRef is a key of a ConfigMap that holds the content (data or binaryData).
 	// +optional
 	ConfigMapRef *KeyReference `json:"configMapRef,omitempty"`
 
-	// secretRef is a key of a Secret that holds the profile.
+	// secretRef is a key of a Secret that holds the content.
 	// +optional
 	SecretRef *KeyReference `json:"secretRef,omitempty"`
-}
-
-// PayloadList are payloads that are put together into a configuration profile.
-type PayloadList struct {
-	// identifier is the PayloadIdentifier of the profile; absent: io.kubemdm.<namespace>.<name>. One Profile of a server owns it.
-	// +optional
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:Pattern=`^[-.A-Za-z0-9]+$`
-	Identifier string `json:"identifier,omitempty"`
-
-	// displayName is the title that people see on the device; absent: the name of the Profile.
-	// +optional
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=256
-	DisplayName string `json:"displayName,omitempty"`
-
-	// description is the text that people see on the device.
-	// +optional
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=1024
-	Description string `json:"description,omitempty"`
-
-	// items are the payloads, in order.
-	// +required
-	// +listType=atomic
-	// +kubebuilder:validation:MinItems=1
-	// +kubebuilder:validation:MaxItems=64
-	Items []Payload `json:"items,omitempty"`
-}
-
-// Payload is one payload of a configuration profile, in the terms of Apple's documentation
-// (https://developer.apple.com/documentation/devicemanagement/profile-specific-payload-keys).
-type Payload struct {
-	// type is the PayloadType, such as com.apple.wifi.managed.
-	// +required
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:Pattern=`^[-._A-Za-z0-9]+$`
-	// +kubebuilder:validation:XValidation:rule="self != 'com.apple.mdm'",message="a Profile cannot hold an MDM payload: enrolment is the server's business"
-	Type string `json:"type,omitempty"`
-
-	// settings are the keys of the payload. Numbers without a fraction become integers. An object with the single key $data is binary data
-	// (base64), one with the single key $date a date (RFC 3339). Keys that start with Payload and name the payload itself (PayloadType,
-	// PayloadIdentifier, PayloadUUID, PayloadVersion) are set by the operator.
-	// +optional
-	// +kubebuilder:validation:Type=object
-	// +kubebuilder:pruning:PreserveUnknownFields
-	Settings runtime.RawExtension `json:"settings,omitzero"`
-
-	// secretValues are put into the settings when the profile is rendered, so that no secret stands in this object.
-	// +optional
-	// +listType=map
-	// +listMapKey=path
-	// +kubebuilder:validation:MaxItems=32
-	SecretValues []SecretValue `json:"secretValues,omitempty"`
-}
-
-// SecretValueEncoding is how a secret value becomes a value of a property list.
-//
-// +kubebuilder:validation:Enum=String;Data
-type SecretValueEncoding string
-
-// The encodings of a secret value.
-const (
-	// SecretValueString is text, such as a password.
-	SecretValueString SecretValueEncoding = "String"
-	// SecretValueData is binary data, such as a PKCS #12 file.
-	SecretValueData SecretValueEncoding = "Data"
-)
-
-// SecretValue is one value in the settings of a payload that comes from a Secret.
-type SecretValue struct {
-	// path is where the value goes in the settings, as a JSON Pointer (RFC 6901), such as /Password or /EAPClientConfiguration/UserPassword.
-	// Objects on the way are made; lists must exist.
-	// +required
-	// +kubebuilder:validation:MinLength=2
-	// +kubebuilder:validation:MaxLength=512
-	// +kubebuilder:validation:Pattern=`^(/([^/~]|~[01])+)+$`
-	Path string `json:"path,omitempty"`
-
-	// encoding is how the value is written.
-	// +optional
-	// +kubebuilder:default=String
-	Encoding SecretValueEncoding `json:"encoding,omitempty"`
-
-	// secretRef is the key of a Secret that holds the value.
-	// +required
-	SecretRef KeyReference `json:"secretRef,omitzero"`
 }

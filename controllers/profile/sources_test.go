@@ -20,9 +20,9 @@ const mobileconfig = `<plist><dict>
 var ref = mdmv1alpha1.KeyReference{Name: "source", Key: "content"}
 
 // from is a Profile whose whole content is in a ConfigMap or Secret.
-func from(source mdmv1alpha1.MobileconfigSource) *mdmv1alpha1.Profile {
+func from(source mdmv1alpha1.ContentSource) *mdmv1alpha1.Profile {
 	p := managed.Profile("wifi", nil)
-	p.Spec.Apple = mdmv1alpha1.AppleProfile{Type: mdmv1alpha1.AppleMobileconfig, Mobileconfig: &source}
+	p.Spec.Apple = &mdmv1alpha1.AppleProfile{Type: mdmv1alpha1.AppleMobileconfig, Mobileconfig: &source}
 	return p
 }
 
@@ -50,14 +50,14 @@ func TestMissingSourceIsNamedAndLookedForAgain(t *testing.T) {
 			},
 		},
 		"Secret of a mobileconfig": {
-			from(mdmv1alpha1.MobileconfigSource{SecretRef: &ref}), mdmv1alpha1.ReasonSecretNotFound,
+			from(mdmv1alpha1.ContentSource{SecretRef: &ref}), mdmv1alpha1.ReasonSecretNotFound,
 			func(b *managed.Bench) { b.Create(&corev1.Secret{ObjectMeta: named()}) },
 			func(b *managed.Bench) {
 				managed.Edit(b, ref.Name, &corev1.Secret{}, func(s *corev1.Secret) { s.Data = map[string][]byte{ref.Key: []byte(mobileconfig)} })
 			},
 		},
 		"ConfigMap": {
-			from(mdmv1alpha1.MobileconfigSource{ConfigMapRef: &ref}), mdmv1alpha1.ReasonConfigMapNotFound,
+			from(mdmv1alpha1.ContentSource{ConfigMapRef: &ref}), mdmv1alpha1.ReasonConfigMapNotFound,
 			func(b *managed.Bench) { b.Create(&corev1.ConfigMap{ObjectMeta: named()}) },
 			func(b *managed.Bench) {
 				managed.Edit(b, ref.Name, &corev1.ConfigMap{}, func(m *corev1.ConfigMap) { m.BinaryData = map[string][]byte{ref.Key: []byte(mobileconfig)} })
@@ -118,7 +118,7 @@ func TestContentThatIsNoProfileStalls(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := managed.New(t)
 			b.Create(&corev1.Secret{ObjectMeta: named(), Data: map[string][]byte{ref.Key: []byte(c.content)}})
-			p := from(mdmv1alpha1.MobileconfigSource{SecretRef: &ref})
+			p := from(mdmv1alpha1.ContentSource{SecretRef: &ref})
 			b.Create(p)
 			if wait := b.ReconcileNow(p).RequeueAfter; wait <= 0 {
 				t.Error("a corrected Secret would not be noticed")

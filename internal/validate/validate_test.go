@@ -23,7 +23,7 @@ var noSuchOperator = &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelec
 func profile(change func(*v1alpha1.ProfileSpec)) *v1alpha1.Profile {
 	p := &v1alpha1.Profile{Spec: v1alpha1.ProfileSpec{
 		Selector: &metav1.LabelSelector{},
-		Apple:    v1alpha1.AppleProfile{Mobileconfig: &v1alpha1.MobileconfigSource{Inline: mobileconfig}},
+		Apple:    &v1alpha1.AppleProfile{Mobileconfig: &v1alpha1.ContentSource{Inline: mobileconfig}},
 	}}
 	change(&p.Spec)
 	return p
@@ -31,7 +31,7 @@ func profile(change func(*v1alpha1.ProfileSpec)) *v1alpha1.Profile {
 
 func payloads(item v1alpha1.Payload) func(*v1alpha1.ProfileSpec) {
 	return func(s *v1alpha1.ProfileSpec) {
-		s.Apple = v1alpha1.AppleProfile{Payloads: &v1alpha1.PayloadList{Items: []v1alpha1.Payload{item}}}
+		s.Apple = &v1alpha1.AppleProfile{Payloads: &v1alpha1.PayloadList{Items: []v1alpha1.Payload{item}}}
 	}
 }
 
@@ -55,7 +55,7 @@ func TestProfile(t *testing.T) {
 			field: "spec.apple.mobileconfig.inline", says: "MDM payload",
 		},
 		"what is not at hand is not judged": {change: func(s *v1alpha1.ProfileSpec) {
-			s.Apple.Mobileconfig = &v1alpha1.MobileconfigSource{SecretRef: &ref}
+			s.Apple.Mobileconfig = &v1alpha1.ContentSource{SecretRef: &ref}
 		}},
 		"payloads": {change: payloads(v1alpha1.Payload{
 			Type: "com.apple.wifi.managed", Settings: runtime.RawExtension{Raw: []byte(`{"SSID_STR": "x"}`)},

@@ -81,7 +81,7 @@ func Profile(name string, labels map[string]string) *mdmv1alpha1.Profile {
 	p := &mdmv1alpha1.Profile{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: mdmv1alpha1.ProfileSpec{
 		ServerRef: mdmv1alpha1.LocalReference{Name: ServerName}, Selector: &metav1.LabelSelector{MatchLabels: labels},
 		Scope: mdmv1alpha1.ProfileScopeSystem, Signing: mdmv1alpha1.ProfileUnsigned, DeletionPolicy: mdmv1alpha1.ProfileRemove,
-		Apple: mdmv1alpha1.AppleProfile{Type: mdmv1alpha1.ApplePayloads, Payloads: &mdmv1alpha1.PayloadList{
+		Apple: &mdmv1alpha1.AppleProfile{Type: mdmv1alpha1.ApplePayloads, Payloads: &mdmv1alpha1.PayloadList{
 			Items: []mdmv1alpha1.Payload{{Type: "com.apple.wifi.managed"}},
 		}},
 	}}

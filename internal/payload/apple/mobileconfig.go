@@ -9,7 +9,7 @@ import (
 )
 
 // mobileconfig reads a whole configuration profile and adds what Apple requires of every payload where it is missing, under durable names.
-func mobileconfig(source *v1alpha1.MobileconfigSource, name string, from Sources) (dict, error) {
+func mobileconfig(source *v1alpha1.ContentSource, name string, from Sources) (dict, error) {
 	data, err := contentOf(source, from)
 	if err != nil {
 		return nil, err
@@ -41,7 +41,7 @@ func mobileconfig(source *v1alpha1.MobileconfigSource, name string, from Sources
 	return profile, nil
 }
 
-func contentOf(source *v1alpha1.MobileconfigSource, from Sources) ([]byte, error) {
+func contentOf(source *v1alpha1.ContentSource, from Sources) ([]byte, error) {
 	data, found := []byte(source.Inline), true
 	switch {
 	case source.ConfigMapRef != nil:

@@ -53,13 +53,13 @@ func typed(items ...v1alpha1.Payload) *v1alpha1.Profile {
 }
 
 func inline(text string) *v1alpha1.Profile {
-	return of(v1alpha1.AppleProfile{Type: v1alpha1.AppleMobileconfig, Mobileconfig: &v1alpha1.MobileconfigSource{Inline: text}})
+	return of(v1alpha1.AppleProfile{Type: v1alpha1.AppleMobileconfig, Mobileconfig: &v1alpha1.ContentSource{Inline: text}})
 }
 
 func of(source v1alpha1.AppleProfile) *v1alpha1.Profile {
 	return &v1alpha1.Profile{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "fleet", Name: "office"},
-		Spec:       v1alpha1.ProfileSpec{Scope: v1alpha1.ProfileScopeSystem, Apple: source},
+		Spec:       v1alpha1.ProfileSpec{Scope: v1alpha1.ProfileScopeSystem, Apple: &source},
 	}
 }
 
@@ -168,7 +168,7 @@ func TestDigestFollowsTheContent(t *testing.T) {
 
 func TestSourcesOfAMobileconfig(t *testing.T) {
 	want := render(t, inline(minimal))
-	for name, source := range map[string]v1alpha1.MobileconfigSource{
+	for name, source := range map[string]v1alpha1.ContentSource{
 		"ConfigMap": {ConfigMapRef: &exported},
 		"Secret":    {SecretRef: &exported},
 	} {
@@ -179,11 +179,11 @@ func TestSourcesOfAMobileconfig(t *testing.T) {
 }
 
 func TestReferences(t *testing.T) {
-	configMaps, secrets := apple.References(of(v1alpha1.AppleProfile{Mobileconfig: &v1alpha1.MobileconfigSource{ConfigMapRef: &exported}}))
+	configMaps, secrets := apple.References(of(v1alpha1.AppleProfile{Mobileconfig: &v1alpha1.ContentSource{ConfigMapRef: &exported}}))
 	if !slices.Equal(configMaps, []v1alpha1.KeyReference{exported}) || len(secrets) != 0 {
 		t.Errorf("ConfigMap source: %v and %v", configMaps, secrets)
 	}
-	configMaps, secrets = apple.References(of(v1alpha1.AppleProfile{Mobileconfig: &v1alpha1.MobileconfigSource{SecretRef: &exported}}))
+	configMaps, secrets = apple.References(of(v1alpha1.AppleProfile{Mobileconfig: &v1alpha1.ContentSource{SecretRef: &exported}}))
 	if !slices.Equal(secrets, []v1alpha1.KeyReference{exported}) || len(configMaps) != 0 {
 		t.Errorf("Secret source: %v and %v", configMaps, secrets)
 	}
@@ -240,7 +240,7 @@ func TestRefusals(t *testing.T) {
 			inline(strings.Replace(minimal, "com.example.minimal", "io.kubemdm.fleet.Server.Enroll", 1)),
 			v1alpha1.ProfileForbiddenPayload, "enrolment profile",
 		},
-		"missing source":      {of(v1alpha1.AppleProfile{Mobileconfig: &v1alpha1.MobileconfigSource{ConfigMapRef: &missing}}), v1alpha1.ProfileUnreadable, "missing"},
+		"missing source":      {of(v1alpha1.AppleProfile{Mobileconfig: &v1alpha1.ContentSource{ConfigMapRef: &missing}}), v1alpha1.ProfileUnreadable, "missing"},
 		"no source":           {of(v1alpha1.AppleProfile{}), v1alpha1.ProfileUnreadable, "neither"},
 		"too large":           {with("Blob", "<data>"+huge+"</data>"), v1alpha1.ProfileTooLarge, "split"},
 		"typed MDM payload":   {typed(v1alpha1.Payload{Type: "com.apple.mdm"}), v1alpha1.ProfileForbiddenPayload, "MDM payload"},
@@ -285,7 +285,7 @@ func TestErrorsQuoteNoSecret(t *testing.T) {
 		wifiPassword: []byte("hunter2\x00"),
 	}}
 	for name, profile := range map[string]*v1alpha1.Profile{
-		"mobileconfig": of(v1alpha1.AppleProfile{Mobileconfig: &v1alpha1.MobileconfigSource{SecretRef: &exported}}),
+		"mobileconfig": of(v1alpha1.AppleProfile{Mobileconfig: &v1alpha1.ContentSource{SecretRef: &exported}}),
 		"value":        typed(v1alpha1.Payload{Type: "a", SecretValues: []v1alpha1.SecretValue{{Path: "/x", SecretRef: wifiPassword}}}),
 	} {
 		if _, err := apple.Render(profile, broken); err == nil || strings.Contains(err.Error(), "hunter2") {

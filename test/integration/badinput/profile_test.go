@@ -35,7 +35,7 @@ func mobileconfig(identifier, ssid string) string {
 func profile(name, content string, team map[string]string) *mdmv1alpha1.Profile {
 	return &mdmv1alpha1.Profile{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: mdmv1alpha1.ProfileSpec{
 		ServerRef: mdmv1alpha1.LocalReference{Name: "mdm"}, Selector: &metav1.LabelSelector{MatchLabels: team},
-		Apple: mdmv1alpha1.AppleProfile{Type: mdmv1alpha1.AppleMobileconfig, Mobileconfig: &mdmv1alpha1.MobileconfigSource{Inline: content}},
+		Apple: &mdmv1alpha1.AppleProfile{Type: mdmv1alpha1.AppleMobileconfig, Mobileconfig: &mdmv1alpha1.ContentSource{Inline: content}},
 	}}
 }
 
@@ -137,7 +137,7 @@ func TestAProfileThatIsTooLarge(t *testing.T) {
 		t.Errorf("an inline profile of more than 1 MiB: %v", err)
 	}
 	large := profile("large", "", team)
-	large.Spec.Apple = mdmv1alpha1.AppleProfile{Type: mdmv1alpha1.ApplePayloads, Payloads: &mdmv1alpha1.PayloadList{DisplayName: "Large"}}
+	large.Spec.Apple = &mdmv1alpha1.AppleProfile{Type: mdmv1alpha1.ApplePayloads, Payloads: &mdmv1alpha1.PayloadList{DisplayName: "Large"}}
 	for i := range 2 {
 		name := fmt.Sprintf("part-%d", i)
 		w.secret(name, map[string][]byte{"value": []byte(strings.Repeat("a", 700<<10))})

@@ -253,7 +253,7 @@ func show(obj mdmv1alpha1.Object) string {
 func wifi(ssid string) *mdmv1alpha1.Profile {
 	p := &mdmv1alpha1.Profile{ObjectMeta: metav1.ObjectMeta{Name: "wifi"}, Spec: mdmv1alpha1.ProfileSpec{
 		ServerRef: mdmv1alpha1.LocalReference{Name: serverName}, Selector: &metav1.LabelSelector{MatchLabels: team},
-		Apple: mdmv1alpha1.AppleProfile{Type: mdmv1alpha1.ApplePayloads, Payloads: &mdmv1alpha1.PayloadList{
+		Apple: &mdmv1alpha1.AppleProfile{Type: mdmv1alpha1.ApplePayloads, Payloads: &mdmv1alpha1.PayloadList{
 			Items: []mdmv1alpha1.Payload{{Type: "com.apple.wifi.managed"}},
 		}},
 	}}

@@ -26,8 +26,8 @@ func (f *fleet) refuse(ctx context.Context) error {
 		Spec: mdmv1alpha1.ProfileSpec{
 			ServerRef: mdmv1alpha1.LocalReference{Name: harness.ServerName},
 			Selector:  &metav1.LabelSelector{},
-			Apple: mdmv1alpha1.AppleProfile{
-				Type: mdmv1alpha1.AppleMobileconfig, Mobileconfig: &mdmv1alpha1.MobileconfigSource{Inline: "no property list"},
+			Apple: &mdmv1alpha1.AppleProfile{
+				Type: mdmv1alpha1.AppleMobileconfig, Mobileconfig: &mdmv1alpha1.ContentSource{Inline: "no property list"},
 			},
 		},
 	})

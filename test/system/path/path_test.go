@@ -84,7 +84,7 @@ func (f *fleet) refuseAndPutOff(ctx context.Context) error {
 		Spec: mdmv1alpha1.ProfileSpec{
 			ServerRef: mdmv1alpha1.LocalReference{Name: harness.ServerName},
 			Selector:  &metav1.LabelSelector{MatchLabels: map[string]string{"team": "lab"}},
-			Apple: mdmv1alpha1.AppleProfile{Type: mdmv1alpha1.ApplePayloads, Payloads: &mdmv1alpha1.PayloadList{
+			Apple: &mdmv1alpha1.AppleProfile{Type: mdmv1alpha1.ApplePayloads, Payloads: &mdmv1alpha1.PayloadList{
 				Items: []mdmv1alpha1.Payload{{
 					Type: "com.apple.screensaver", Settings: runtime.RawExtension{Raw: []byte(`{"idleTime": 600}`)},
 				}},
