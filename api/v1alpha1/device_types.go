@@ -12,6 +12,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:subresource:status
 // +kubebuilder:printcolumn:name="READY",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="STATE",type=string,JSONPath=`.status.enrollment.state`
+// +kubebuilder:printcolumn:name="PLATFORM",type=string,JSONPath=`.status.platform`
 // +kubebuilder:printcolumn:name="NAME-ON-DEVICE",type=string,JSONPath=`.status.deviceName`
 // +kubebuilder:printcolumn:name="MODEL",type=string,JSONPath=`.status.hardware.modelName`
 // +kubebuilder:printcolumn:name="OS",type=string,JSONPath=`.status.os.version`
@@ -68,7 +69,8 @@ type DeviceSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="serialNumber is immutable once set"
 	SerialNumber string `json:"serialNumber,omitempty"`
 
-	// udid is Apple's unique id of the device.
+	// udid is Apple's unique id of the device. Of a PC it is the id that Windows chose for the enrolment (DeviceID in DMClient CSP), which another
+	// enrolment may change: declare a PC by its serial number.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
@@ -151,6 +153,14 @@ type DeviceStatus struct {
 	// +optional
 	Identity *DeviceCertificate `json:"identity,omitempty"`
 
+	// lastError is the last thing that a PC refused. It stays until the PC refuses another thing.
+	// +optional
+	LastError *DeviceError `json:"lastError,omitempty"`
+
+	// lastDrift is the setting that a PC lost last. It was given back.
+	// +optional
+	LastDrift *DeviceDrift `json:"lastDrift,omitempty"`
+
 	// escrowed lists the secrets of the device that the server keeps.
 	// +optional
 	// +listType=set
@@ -169,67 +179,6 @@ type DeviceStatus struct {
 	FailingCount *int32 `json:"failingCount,omitempty"`
 }
 
-// EnrollmentState is where a device is in its enrolment.
-//
-// +kubebuilder:validation:Enum=Pending;Enrolled;Ended
-type EnrollmentState string
-
-// The states of an enrolment.
-const (
-	// EnrollmentPending has begun and is not usable yet.
-	EnrollmentPending EnrollmentState = "Pending"
-	// EnrollmentEnrolled is managed.
-	EnrollmentEnrolled EnrollmentState = "Enrolled"
-	// EnrollmentEnded is over; endReason says why.
-	EnrollmentEnded EnrollmentState = "Ended"
-)
-
-// EnrollmentKind is how much of a device its enrolment covers.
-//
-// +kubebuilder:validation:Enum=Device;UserEnrollment
-type EnrollmentKind string
-
-// The kinds of enrolment.
-const (
-	// EnrollmentKindDevice covers the whole device.
-	EnrollmentKindDevice EnrollmentKind = "Device"
-	// EnrollmentKindUser covers the managed part of a personal device.
-	EnrollmentKindUser EnrollmentKind = "UserEnrollment"
-)
-
-// DeviceEnrollment is one enrolment of a device.
-type DeviceEnrollment struct {
-	// id is new at every enrolment and kept by a renewal. A wipe must repeat it.
-	// +required
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=128
-	ID string `json:"id,omitempty"`
-
-	// kind is how much of the device the enrolment covers.
-	// +optional
-	Kind EnrollmentKind `json:"kind,omitempty"`
-
-	// state of the enrolment.
-	// +required
-	State EnrollmentState `json:"state,omitempty"`
-
-	// since is when the state was reached.
-	// +optional
-	Since *metav1.Time `json:"since,omitempty"`
-
-	// token is the EnrollmentToken that the device enrolled with.
-	// +optional
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=253
-	Token string `json:"token,omitempty"`
-
-	// endReason is CheckedOut (its user removed the enrolment), Wiped, Unenrolled or Released.
-	// +optional
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=64
-	EndReason string `json:"endReason,omitempty"`
-}
-
 // DeviceHardware is what a device says it is.
 type DeviceHardware struct {
 	// serialNumber is what the manufacturer printed on it.
@@ -238,7 +187,7 @@ type DeviceHardware struct {
 	// +kubebuilder:validation:MaxLength=256
 	SerialNumber string `json:"serialNumber,omitempty"`
 
-	// udid is Apple's unique id of it.
+	// udid is Apple's unique id of it, or the id that Windows chose for its enrolment.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256
@@ -287,6 +236,56 @@ type DeviceCertificate struct {
 	// renewingSince is when its renewal began, while one is under way.
 	// +optional
 	RenewingSince *metav1.Time `json:"renewingSince,omitempty"`
+}
+
+// DeviceError is what a PC refused.
+type DeviceError struct {
+	// code is the status that it answered (OMA-DM, SyncML), such as 404.
+	// +required
+	// +kubebuilder:validation:Minimum=100
+	// +kubebuilder:validation:Maximum=1999
+	Code int32 `json:"code,omitempty"`
+
+	// original is Windows' own error behind the code, such as 0x86000002, if it told one.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=32
+	Original string `json:"original,omitempty"`
+
+	// locURI is the node that was to be read or written.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	LocURI string `json:"locURI,omitempty"`
+
+	// message says both in words.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Message string `json:"message,omitempty"`
+
+	// at is when the PC refused it.
+	// +optional
+	At *metav1.Time `json:"at,omitempty"`
+}
+
+// DeviceDrift is a setting that a PC had lost and was given back.
+type DeviceDrift struct {
+	// profile is the name of the Profile that the setting is of.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Profile string `json:"profile,omitempty"`
+
+	// locURI is the node of the setting.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	LocURI string `json:"locURI,omitempty"`
+
+	// at is when the loss was found.
+	// +optional
+	At *metav1.Time `json:"at,omitempty"`
 }
 
 // FailingProfile is a Profile that a device refused.

@@ -15,6 +15,9 @@ const (
 	EnrollmentTokenDeviceNotFound = "DeviceNotFound"
 	// EnrollmentTokenDeviceUnidentified: the Device of spec.deviceRef has neither serialNumber nor udid to bind the token to. Set one of them on it.
 	EnrollmentTokenDeviceUnidentified = "DeviceUnidentified"
+	// EnrollmentTokenPlatformNotServed: spec.platforms names a platform that the MDMServer does not serve. Serve it there (spec.apple, spec.windows), or
+	// take it off the token.
+	EnrollmentTokenPlatformNotServed = "PlatformNotServed"
 	// EnrollmentTokenSecretTaken: the Secret exists and belongs to something else. Choose another spec.secretName in a new token, or delete that Secret.
 	EnrollmentTokenSecretTaken = "SecretTaken"
 	// EnrollmentTokenExpired: spec.expiresAt has passed. Set a later time, or delete the token.

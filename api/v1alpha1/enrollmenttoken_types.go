@@ -2,8 +2,8 @@ package v1alpha1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// EnrollmentToken allows devices to enrol with a server. Whoever opens the address in its Secret gets an enrolment profile: hand it
-// to the people whose devices should be managed and to nobody else.
+// EnrollmentToken allows devices to enrol with a server. Whoever opens the address in its Secret on an Apple device gets an enrolment profile, and
+// whoever types the token as the password on a PC enrols it: hand it to the people whose devices should be managed and to nobody else.
 //
 // Deleting a token ends its use. Devices that enrolled with it stay enrolled.
 //
@@ -43,9 +43,8 @@ type EnrollmentTokenSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="serverRef is immutable: create another token"
 	ServerRef LocalReference `json:"serverRef,omitzero"`
 
-	// platforms that may enrol.
+	// platforms that may enrol; absent: all that the server serves.
 	// +optional
-	// +kubebuilder:default={Apple}
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=4
@@ -83,11 +82,19 @@ type EnrollmentTokenSpec struct {
 type EnrollmentTokenStatus struct {
 	CommonStatus `json:",inline"`
 
-	// secretRef is the Secret with the key "token" and, under "url", the whole address to open on a device.
+	// secretRef is the Secret with the key "token", which PCs take as the password, and for Apple devices, under "url", the whole address to
+	// open on a device.
 	// +optional
 	SecretRef *LocalReference `json:"secretRef,omitempty"`
 
-	// url is the address without the token, which alone enrols nothing.
+	// windowsDeepLink opens the enrolment in the Settings of a PC, which then asks for a user name (any) and a password (the token). It holds no
+	// secret.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	WindowsDeepLink string `json:"windowsDeepLink,omitempty"`
+
+	// url is the address for Apple devices without the token, which alone enrols nothing.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024

@@ -42,6 +42,9 @@ type MDMServer struct {
 // MDMServerSpec is what a server should be.
 //
 // +kubebuilder:validation:XValidation:rule="self.storage.type != 'SQLite' || self.replicas <= 1",message="SQLite storage allows one replica, or none to stop the server"
+// +kubebuilder:validation:XValidation:rule="has(self.apple) || has(self.windows)",message="say which devices are served: apple, windows or both"
+// +kubebuilder:validation:XValidation:rule="!has(self.windows) || !has(self.windows.managementHost) || self.windows.managementHost.split(':')[0] != self.host.split(':')[0]",message="windows.managementHost must be another name than host: only by the name can the server tell where to ask for certificates"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.windows) || !has(oldSelf.windows.managementHost) || (has(self.windows) && has(self.windows.managementHost))",message="windows.managementHost is immutable once set: enrolled PCs would not find the server"
 type MDMServerSpec struct {
 	// host is the public DNS name of the server, with ":port" only if the port is not 443. Devices remember it and refuse a server that
 	// moves, so it can never be changed: choose a name that you will keep.
@@ -84,9 +87,13 @@ type MDMServerSpec struct {
 	// +kubebuilder:default={type: SelfSigned}
 	TLS ServingTLS `json:"tls,omitzero"`
 
-	// apple serves Apple devices. {} takes the defaults.
-	// +required
+	// apple serves Apple devices. {} takes the defaults; absent: none are served.
+	// +optional
 	Apple *AppleServer `json:"apple,omitempty"`
+
+	// windows serves Windows devices. {} takes the defaults; absent: none are served.
+	// +optional
+	Windows *WindowsServer `json:"windows,omitempty"`
 
 	// exposure is how devices reach the server from outside the cluster.
 	// +optional
@@ -199,7 +206,7 @@ type AppleServer struct {
 	// identity configures the certificates by which the server knows its devices.
 	// +optional
 	// +kubebuilder:default={validity: "8760h", renewBefore: "4320h", caValidity: "87600h"}
-	Identity DeviceIdentity `json:"identity,omitzero"`
+	Identity AppleIdentity `json:"identity,omitzero"`
 
 	// accessRights is the sum of what the server may do on devices that enrol from now on; 8191 is all
 	// (1 inspect and 2 install configuration profiles, 4 lock and clear passcodes, 8 erase, 16 device and 32 network information, 64 inspect
@@ -217,42 +224,6 @@ type AppleServer struct {
 	// +optional
 	// +kubebuilder:default={}
 	Push ApplePush `json:"push,omitzero"`
-}
-
-// DeviceIdentity configures the certificates that devices get when they enrol, and the CA that issues them.
-//
-// +kubebuilder:validation:XValidation:rule="duration(self.renewBefore) < duration(self.validity)",message="renewBefore must be shorter than validity"
-// +kubebuilder:validation:XValidation:rule="duration(self.validity) < duration(self.caValidity)",message="validity must be shorter than caValidity, since no certificate outlives its issuer"
-type DeviceIdentity struct {
-	// validity of a device's certificate. A device that stays silent until its certificate has expired must enrol again.
-	// +optional
-	// +kubebuilder:default="8760h"
-	// +kubebuilder:validation:Type=string
-	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:Pattern=`^([0-9]+(s|m|h))+$`
-	Validity metav1.Duration `json:"validity,omitzero"`
-
-	// renewBefore is how long before its end a certificate is renewed, spread over a tenth of this time so that a fleet that enrolled together
-	// does not renew together. The default is half a year: a device may lie in a drawer that long and still come back.
-	// +optional
-	// +kubebuilder:default="4320h"
-	// +kubebuilder:validation:Type=string
-	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:Pattern=`^([0-9]+(s|m|h))+$`
-	RenewBefore metav1.Duration `json:"renewBefore,omitzero"`
-
-	// issuerRef is the cert-manager issuer that signs the CA's generations; absent: each generation is self-signed, which is enough, since only
-	// the server itself has to trust it.
-	// +optional
-	IssuerRef *cmmeta.IssuerReference `json:"issuerRef,omitempty"`
-
-	// caValidity of one generation of the CA. The next generation starts early enough for every certificate to end before its issuer.
-	// +optional
-	// +kubebuilder:default="87600h"
-	// +kubebuilder:validation:Type=string
-	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:Pattern=`^([0-9]+(s|m|h))+$`
-	CAValidity metav1.Duration `json:"caValidity,omitzero"`
 }
 
 // ApplePush configures the way to Apple's push service.
@@ -303,7 +274,7 @@ type MDMServerStatus struct {
 	// +kubebuilder:validation:MaxLength=128
 	StoreEpoch string `json:"storeEpoch,omitempty"`
 
-	// certificates of the server with their ends. A generation of the identity CA that is listed here is never made anew.
+	// certificates of the server with their ends. A generation of a CA that is listed here is never made anew.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
@@ -340,12 +311,12 @@ type MDMServerStatus struct {
 	Responding *int32 `json:"responding,omitempty"`
 }
 
-// CARole is what a generation of the device-identity CA does.
+// CARole is what a generation of a CA for devices does.
 //
 // +kubebuilder:validation:Enum=Next;Active;Retired
 type CARole string
 
-// The roles of a generation of the device-identity CA.
+// The roles of a generation.
 const (
 	// CARoleNext is trusted and does not issue yet.
 	CARoleNext CARole = "Next"
@@ -357,13 +328,13 @@ const (
 
 // ServerCertificate is one certificate of a server.
 type ServerCertificate struct {
-	// name is Serving, Push, Admin or IdentityCA-<generation>.
+	// name is Serving, Push, Admin, IdentityCA-<generation> (Apple) or WSTEPCA-<generation> (Windows).
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
 	Name string `json:"name,omitempty"`
 
-	// role of a generation of the identity CA.
+	// role of a generation of a CA.
 	// +optional
 	Role CARole `json:"role,omitempty"`
 

@@ -19,8 +19,10 @@ const (
 	// AnnotationRelease on a Device ends the enrolment that its value names (status.enrollment.id) at the server, so that a new identity may
 	// enrol the device. It hits no other enrolment.
 	AnnotationRelease = "mdm.kubemdm.io/release"
-	// AnnotationRotateIdentityCA on an MDMServer starts a new generation of the device-identity CA for every new value.
+	// AnnotationRotateIdentityCA on an MDMServer starts a new generation of the device-identity CA (Apple) for every new value.
 	AnnotationRotateIdentityCA = "mdm.kubemdm.io/rotate-identity-ca"
+	// AnnotationRotateWSTEPCA on an MDMServer starts a new generation of the WSTEP CA (Windows) for every new value.
+	AnnotationRotateWSTEPCA = "mdm.kubemdm.io/rotate-wstep-ca"
 )
 
 // Labels that controllers set.

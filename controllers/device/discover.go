@@ -80,6 +80,7 @@ func discoveredName(server string, d adminapi.Device) string {
 	if d.SerialNumber != "" {
 		id = d.SerialNumber
 	}
-	sum := sha256.Sum256([]byte(server + "/" + d.Platform + "/" + id))
-	return strings.ToLower(d.Platform) + "-" + hex.EncodeToString(sum[:])[:10]
+	platform := string(d.Platform)
+	sum := sha256.Sum256([]byte(server + "/" + platform + "/" + id))
+	return strings.ToLower(platform) + "-" + hex.EncodeToString(sum[:])[:10]
 }

@@ -39,7 +39,9 @@ func minimal() owned.Server {
 			Storage: mdmv1alpha1.Storage{Type: mdmv1alpha1.StorageSQLite, SQLite: mdmv1alpha1.SQLiteStorage{Size: resource.MustParse("5Gi")}},
 			TLS:     mdmv1alpha1.ServingTLS{Type: mdmv1alpha1.TLSSelfSigned},
 			Apple: &mdmv1alpha1.AppleServer{
-				Identity:     mdmv1alpha1.DeviceIdentity{Validity: hours(8760), RenewBefore: hours(4320), CAValidity: hours(87600)},
+				Identity: mdmv1alpha1.AppleIdentity{
+					DeviceIdentity: mdmv1alpha1.DeviceIdentity{Validity: hours(8760), CAValidity: hours(87600)}, RenewBefore: hours(4320),
+				},
 				AccessRights: 8191,
 				Push:         mdmv1alpha1.ApplePush{URL: "https://api.push.apple.com"},
 			},
