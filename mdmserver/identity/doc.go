@@ -1,3 +1,4 @@
-// Package identity decides which device speaks: it takes the certificate out of a request's Mdm-Signature, holds it against the trusted
-// generations of the device-identity CA and puts a fleet.Identity into the request's context. No other package decides an identity.
+// Package identity decides which device speaks. An Apple device signs each message in Mdm-Signature; a Windows device proves itself by a signature too, by
+// a client certificate in TLS or from a trusted proxy, or by an OMA-DM digest. Certificates are held against the trusted generations of the platform's CA.
+// No other package decides an identity.
 package identity

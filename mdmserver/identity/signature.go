@@ -8,6 +8,7 @@ import (
 
 	"github.com/smallstep/pkcs7"
 
+	"github.com/kubemdm/kubemdm/mdmserver/fleet"
 	"github.com/kubemdm/kubemdm/mdmserver/identity/ber"
 )
 
@@ -20,36 +21,69 @@ const maxSignature = 16 << 10
 
 var errSigner = errors.New("the signature does not have exactly one signer with a certificate")
 
-// signer returns the certificate that signed body. The certificate is held against the CAs before the signature is computed:
-// nobody without a certificate of ours chooses the size of the key that we compute with.
+// signer returns the certificate that signed body.
 func (o Options) signer(header string, body []byte) (*x509.Certificate, error) {
+	p7, cert, err := o.detached(header)
+	if err != nil {
+		return nil, err
+	}
+	if err := verify(p7, body); err != nil {
+		return nil, err
+	}
+	return cert, nil
+}
+
+// detached reads a header's signature, which is not verified yet.
+func (o Options) detached(header string) (*pkcs7.PKCS7, *x509.Certificate, error) {
 	if len(header) > maxSignature {
-		return nil, fmt.Errorf("a signature of %d bytes is too large", len(header))
+		return nil, nil, fmt.Errorf("a signature of %d bytes is too large", len(header))
 	}
 	cms, err := base64.StdEncoding.DecodeString(header)
 	if err != nil {
-		return nil, fmt.Errorf("decoding the signature: %w", err)
+		return nil, nil, fmt.Errorf("decoding the signature: %w", err)
 	}
+	return o.parse(cms)
+}
+
+// Signed returns the content of a CMS message and the identity that signed it, once the certificate and the signature are verified.
+func (o Options) Signed(cms []byte) (content []byte, id fleet.Identity, err error) {
+	p7, cert, err := o.parse(cms)
+	if err != nil {
+		return nil, fleet.Identity{}, err
+	}
+	if err := verify(p7, p7.Content); err != nil {
+		return nil, fleet.Identity{}, err
+	}
+	return p7.Content, of(cert), nil
+}
+
+// parse reads a CMS message and its only signer's certificate. The certificate is held against the CAs before any signature is computed:
+// nobody without a certificate of ours chooses the size of the key that we compute with.
+func (o Options) parse(cms []byte) (*pkcs7.PKCS7, *x509.Certificate, error) {
 	der, err := ber.Normalize(cms)
 	if err != nil {
-		return nil, fmt.Errorf("decoding the signature: %w", err)
+		return nil, nil, fmt.Errorf("decoding the signature: %w", err)
 	}
 	p7, err := pkcs7.Parse(der)
 	if err != nil {
-		return nil, fmt.Errorf("parsing the signature: %w", err)
+		return nil, nil, fmt.Errorf("parsing the signature: %w", err)
 	}
 	cert := p7.GetOnlySigner()
 	if cert == nil {
-		return nil, errSigner
+		return nil, nil, errSigner
 	}
 	if err := o.trusted(cert); err != nil {
-		return nil, fmt.Errorf("verifying the certificate: %w", err)
+		return nil, nil, fmt.Errorf("verifying the certificate: %w", err)
 	}
-	p7.Content = body
+	return p7, cert, nil
+}
+
+func verify(p7 *pkcs7.PKCS7, content []byte) error {
+	p7.Content = content
 	if err := p7.Verify(); err != nil {
-		return nil, fmt.Errorf("verifying the signature: %w", err)
+		return fmt.Errorf("verifying the signature: %w", err)
 	}
-	return cert, nil
+	return nil
 }
 
 func (o Options) trusted(cert *x509.Certificate) error {
