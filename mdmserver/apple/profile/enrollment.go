@@ -12,10 +12,8 @@ import (
 	"github.com/micromdm/plist"
 
 	"github.com/kubemdm/kubemdm/mdmserver/fleet"
+	"github.com/kubemdm/kubemdm/mdmserver/identity"
 )
-
-// Organization is the organisation in every device identity's subject.
-const Organization = "KubeMDM device identity"
 
 // Values of the SCEP payload (apple/device-management, com.apple.security.scep).
 const (
@@ -98,7 +96,7 @@ func (e Enrollment) Render() ([]byte, error) {
 		payload: e.payload("com.apple.security.scep", ".scep", "Device identity"),
 		PayloadContent: scepContent{
 			URL:        e.SCEPURL,
-			Subject:    [][][]string{{{"O", Organization}}, {{"CN", e.EnrollmentID}}},
+			Subject:    [][][]string{{{"O", identity.Organization}}, {{"CN", e.EnrollmentID}}},
 			Challenge:  e.Challenge,
 			KeyType:    "RSA",
 			Keysize:    keySize,

@@ -83,7 +83,7 @@ func (s service) answerErrors(next func(context.Context, any) (any, error)) func
 			return nil, answered
 		}
 		s.Log.Error("SCEP operation failed", "err", err)
-		if errors.Is(err, fleet.ErrUnavailable) || errors.Is(err, errNoCA) {
+		if errors.Is(err, fleet.ErrUnavailable) || errors.Is(err, identity.ErrNoCA) {
 			return nil, answer{errors.New("not available now"), http.StatusServiceUnavailable}
 		}
 		return nil, answer{errors.New("internal error"), http.StatusInternalServerError}

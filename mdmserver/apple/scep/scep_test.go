@@ -23,7 +23,6 @@ import (
 	scepmsg "github.com/smallstep/scep"
 
 	"github.com/kubemdm/kubemdm/internal/serverconfig"
-	"github.com/kubemdm/kubemdm/mdmserver/apple/profile"
 	"github.com/kubemdm/kubemdm/mdmserver/fleet"
 	"github.com/kubemdm/kubemdm/mdmserver/identity"
 	"github.com/kubemdm/kubemdm/mdmserver/identity/identitytest"
@@ -48,7 +47,7 @@ func TestACertificateSaysWhatTheServerDecided(t *testing.T) {
 	ca := identitytest.CA(t, 1, serverconfig.RoleActive)
 	c := newClient(t, rsaKey(t, 2048))
 	cert := c.enroll(t, server(&challenges{secret: "one-time"}, ca), ca)
-	if cert.Subject.CommonName != "enrollment-1" || !slices.Equal(cert.Subject.Organization, []string{profile.Organization}) {
+	if cert.Subject.CommonName != "enrollment-1" || !slices.Equal(cert.Subject.Organization, []string{identity.Organization}) {
 		t.Errorf("subject %v", cert.Subject)
 	}
 	if len(cert.DNSNames) > 0 {

@@ -14,7 +14,6 @@ import (
 	"github.com/smallstep/pkcs7"
 	"github.com/smallstep/scep"
 
-	"github.com/kubemdm/kubemdm/internal/serverconfig"
 	"github.com/kubemdm/kubemdm/mdmserver/fleet"
 	"github.com/kubemdm/kubemdm/mdmserver/identity"
 )
@@ -46,10 +45,7 @@ type Options struct {
 	Log      *slog.Logger
 }
 
-var (
-	errNoCA        = errors.New("no active generation of the device-identity CA is loaded")
-	errUnsupported = errors.New("the operation is not supported")
-)
+var errUnsupported = errors.New("the operation is not supported")
 
 // refusal is answered with a CertRep of status FAILURE: the device gives up at once instead of asking again.
 type refusal struct {
@@ -67,7 +63,7 @@ func (s service) GetCACaps(context.Context) ([]byte, error) { return []byte(capa
 
 // GetCACert returns the certificate that requests are encrypted to and replies are signed with.
 func (s service) GetCACert(context.Context, string) ([]byte, int, error) {
-	ca, err := s.active()
+	ca, err := identity.Active(s.CAs())
 	if err != nil {
 		return nil, 0, err
 	}
@@ -108,7 +104,7 @@ func (s service) recipient(req *request) (identity.CA, []byte, error) {
 			return ca, sealed, nil
 		}
 	}
-	ca, err := s.active()
+	ca, err := identity.Active(s.CAs())
 	return ca, nil, err
 }
 
@@ -131,18 +127,9 @@ func (s service) issue(ctx context.Context, req *request, key identity.Key, seal
 }
 
 func (s service) certificate(key *rsa.PublicKey, g fleet.Grant) ([]byte, error) {
-	ca, err := s.active()
+	ca, err := identity.Active(s.CAs())
 	if err != nil {
 		return nil, err
 	}
-	return sign(ca, key, g.EnrollmentID, s.Now(), s.Validity)
-}
-
-func (s service) active() (identity.CA, error) {
-	for _, ca := range s.CAs() {
-		if ca.Role == serverconfig.RoleActive {
-			return ca, nil
-		}
-	}
-	return identity.CA{}, errNoCA
+	return ca.Issue(key, g.EnrollmentID, s.Now(), s.Validity)
 }
