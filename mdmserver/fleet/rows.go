@@ -52,6 +52,8 @@ type IdentityRow struct {
 	NotAfter     time.Time
 	// RejectAfter is zero for a certificate in use; it is the end of the grace of a superseded one, and the time of revocation.
 	RejectAfter time.Time
+	// PublicKey is the hash of the key of a Windows device, as in WindowsClaim; empty for Apple devices.
+	PublicKey string
 }
 
 // DeviceRow is a device and its latest enrolment.

@@ -33,14 +33,13 @@ type EnrolmentTx interface {
 	PutToken(TokenRow) error
 	DeleteToken(key adminapi.Key) error
 
-	// Agent finds an agent by the hash of its node key, AgentsOn those with the hardware UUID, AgentOfDevice the one whose node key enrolled the device.
+	// Agent finds an agent by the hash of its node key, AgentsOn those with the hardware UUID.
 	Agent(nodeKeyHash string) (*AgentRow, error)
 	AgentsOn(hardwareUUID string) ([]AgentRow, error)
-	AgentOfDevice(deviceID string) (*AgentRow, error)
 	PutAgent(AgentRow) error
 	DeleteAgent(nodeKeyHash string) error
-	// AgentViews lists all agents with their notices as of now.
-	AgentViews(now time.Time) ([]AgentView, error)
+	// AgentViews lists what the notices of all agents depend on, or only of the one whose node key has the hash, if that is not empty.
+	AgentViews(nodeKeyHash string) ([]AgentView, error)
 
 	Challenge(secretHash string) (*ChallengeRow, error)
 	PutChallenge(ChallengeRow) error
@@ -52,6 +51,8 @@ type EnrolmentTx interface {
 	DeleteUnusedEnrollments(issuedBefore time.Time) error
 
 	Identity(fingerprint string) (*IdentityRow, error)
+	// IdentityWithKey finds the first certificate of a Windows device that was issued for the public key.
+	IdentityWithKey(publicKeySHA256 string) (*IdentityRow, error)
 	PutIdentity(IdentityRow) error
 	// RejectIdentities sets RejectAfter on the enrolment's identities, but for the one to keep and those rejected earlier.
 	RejectIdentities(enrollmentID, keep string, after time.Time) error
@@ -68,6 +69,8 @@ type EnrolmentTx interface {
 	SilentDevices(before time.Time, limit int) ([]DeviceRow, error)
 	// QuietDevices lists enrolled devices last seen before the given time that are not marked silent and whose own channel waits for nothing.
 	QuietDevices(before time.Time, limit int) ([]DeviceRow, error)
+	// AbandonedDevices lists pending Windows devices last seen before the given time.
+	AbandonedDevices(before time.Time, limit int) ([]DeviceRow, error)
 	// RenewableDevices lists enrolled Apple devices whose renewal is due and whose own channel waits for nothing.
 	RenewableDevices(now time.Time, limit int) ([]DeviceRow, error)
 	FleetCounts() (FleetCounts, error)
@@ -149,7 +152,7 @@ type DesiredTx interface {
 	Command(uuid string) (*CommandRow, error)
 	PutCommand(CommandRow) error
 	DeleteCommand(uuid string) error
-	// ClearChannel deletes states, records and commands of one channel; ClearDevice those of all channels, and the assignments.
+	// ClearChannel deletes states, records and commands of one channel; ClearDevice those of all channels, the assignments and the session.
 	ClearChannel(channelID string) error
 	ClearDevice(deviceID string) error
 	// Reoffer makes everything that a channel was sent or deferred ready again.

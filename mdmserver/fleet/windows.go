@@ -113,15 +113,15 @@ type AgentRow struct {
 	Hostname     string
 	Token        adminapi.Key
 	CreatedAt    time.Time
-	// DeviceID and EnrollmentID are of the enrolment that was made with its node key; empty before there was one.
-	DeviceID     string
-	EnrollmentID string
+	// DeviceID is the device that enrolled with its node key last; empty before one did.
+	DeviceID string
 }
 
-// AgentView is an agent with what its notice depends on.
+// AgentView is what the notice of an agent depends on. WakeAt is when its device is asked for a session; zero: nothing waits.
 type AgentView struct {
-	NodeKeyHash string
-	AgentNotice
+	NodeKeyHash      string
+	Enroll, Unenroll bool
+	WakeAt           time.Time
 }
 
 // SessionRow is the latest OMA-DM session of a device. State is sealed: what was sent in it and the last reply.

@@ -223,6 +223,9 @@ func (t *tx) ClearDevice(deviceID string) error {
 			return err
 		}
 	}
+	if err := t.exec("DELETE FROM windows_sessions WHERE device_id = $1", deviceID); err != nil {
+		return err
+	}
 	return t.exec("DELETE FROM assignments WHERE device_id = $1", deviceID)
 }
 

@@ -24,9 +24,9 @@ var (
 			return []any{&r.ID, &r.DeviceID, &r.Token, jsonText{&r.Labels}, &r.SerialNumber, &r.UDID, jsonText{&r.Params}, micros{&r.IssuedAt}}
 		}}
 	identities = table[fleet.IdentityRow]{"identities", 1,
-		[]string{"fingerprint", "enrollment_id", "not_before", "not_after", "reject_after"},
+		[]string{"fingerprint", "enrollment_id", "not_before", "not_after", "reject_after", "public_key"},
 		func(r *fleet.IdentityRow) []any {
-			return []any{&r.Fingerprint, &r.EnrollmentID, micros{&r.NotBefore}, micros{&r.NotAfter}, micros{&r.RejectAfter}}
+			return []any{&r.Fingerprint, &r.EnrollmentID, micros{&r.NotBefore}, micros{&r.NotAfter}, micros{&r.RejectAfter}, &r.PublicKey}
 		}}
 	devices = table[fleet.DeviceRow]{"devices", 1,
 		[]string{"id", "kind", "state", "enrollment_id", "enrolled_at", "end_reason", "ended_at", "facts_json", "serial_number", "token", "token_labels_json",
@@ -88,6 +88,10 @@ func (t *tx) Identity(fingerprint string) (*fleet.IdentityRow, error) {
 	return identities.get(t, "fingerprint = $1", fingerprint)
 }
 
+func (t *tx) IdentityWithKey(publicKeySHA256 string) (*fleet.IdentityRow, error) {
+	return identities.get(t, "public_key = $1 AND public_key <> '' ORDER BY not_before", publicKeySHA256)
+}
+
 func (t *tx) PutIdentity(r fleet.IdentityRow) error { return identities.put(t, r) }
 
 func (t *tx) RejectIdentities(enrollmentID, keep string, after time.Time) error {
@@ -121,6 +125,10 @@ func (t *tx) SetLastSeen(deviceID string, at time.Time) (returned bool, err erro
 
 func (t *tx) SilentDevices(before time.Time, limit int) ([]fleet.DeviceRow, error) {
 	return devices.list(t, "state = 'Enrolled' AND NOT silent AND last_seen < $1 ORDER BY last_seen LIMIT $2", toMicros(before), limit)
+}
+
+func (t *tx) AbandonedDevices(before time.Time, limit int) ([]fleet.DeviceRow, error) {
+	return devices.list(t, "platform = 'Windows' AND state = 'Pending' AND last_seen < $1 ORDER BY last_seen LIMIT $2", toMicros(before), limit)
 }
 
 // restful is the condition of devices whose own channel waits for nothing.

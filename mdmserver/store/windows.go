@@ -1,6 +1,7 @@
 package store
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/kubemdm/kubemdm/internal/adminapi"
@@ -9,9 +10,9 @@ import (
 
 var (
 	agents = table[fleet.AgentRow]{"agents", 1,
-		[]string{"node_key_hash", "hardware_uuid", "serial_number", "hostname", "token", "created_at", "device_id", "enrollment_id"},
+		[]string{"node_key_hash", "hardware_uuid", "serial_number", "hostname", "token", "created_at", "device_id"},
 		func(r *fleet.AgentRow) []any {
-			return []any{&r.NodeKeyHash, &r.HardwareUUID, &r.SerialNumber, &r.Hostname, &r.Token, micros{&r.CreatedAt}, &r.DeviceID, &r.EnrollmentID}
+			return []any{&r.NodeKeyHash, &r.HardwareUUID, &r.SerialNumber, &r.Hostname, &r.Token, micros{&r.CreatedAt}, &r.DeviceID}
 		}}
 	sessions = table[fleet.SessionRow]{"windows_sessions", 1,
 		[]string{"device_id", "session_id", "msg_id", "state", "updated_at"},
@@ -28,34 +29,31 @@ func (t *tx) AgentsOn(hardwareUUID string) ([]fleet.AgentRow, error) {
 	return agents.list(t, "hardware_uuid = $1 ORDER BY created_at, node_key_hash", hardwareUUID)
 }
 
-func (t *tx) AgentOfDevice(deviceID string) (*fleet.AgentRow, error) {
-	return agents.get(t, "device_id = $1 ORDER BY created_at DESC", deviceID)
-}
-
 func (t *tx) PutAgent(r fleet.AgentRow) error { return agents.put(t, r) }
 
 func (t *tx) DeleteAgent(nodeKeyHash string) error {
 	return t.exec("DELETE FROM agents WHERE node_key_hash = $1", nodeKeyHash)
 }
 
-// AgentViews joins each agent with its enrolment and with the channels of that: an agent whose enrolment an administrator ended waits for a new
-// node key, and one whose device is there is asked for a session while work waits.
-func (t *tx) AgentViews(now time.Time) ([]fleet.AgentView, error) {
-	rows, err := t.QueryContext(t.ctx, `SELECT a.node_key_hash,
-			d.id IS NULL OR d.enrollment_id <> a.enrollment_id OR (d.state = 'Ended' AND d.end_reason <> 'Unenrolled'),
-			d.id IS NOT NULL AND d.enrollment_id = a.enrollment_id AND d.state <> 'Ended' AND d.intent = 'Unenroll',
-			d.id IS NOT NULL AND d.enrollment_id = a.enrollment_id AND d.state <> 'Ended' AND d.intent <> 'Ignore'
-				AND EXISTS (SELECT 1 FROM channels c WHERE c.device_id = d.id AND c.enabled AND c.wake_at > 0 AND c.wake_at <= $1)
-		FROM agents a LEFT JOIN devices d ON d.id = a.device_id AND a.device_id <> ''`, toMicros(now))
+// agentViews joins agents with the device that each enrolled. One whose enrolment an administrator ended waits until it is installed anew.
+const agentViews = `SELECT a.node_key_hash,
+		d.id IS NULL OR (d.state = 'Ended' AND d.end_reason <> 'Unenrolled'),
+		COALESCE(d.state <> 'Ended' AND d.intent = 'Unenroll', FALSE),
+		COALESCE((SELECT MIN(c.wake_at) FROM channels c WHERE c.device_id = d.id AND c.enabled AND c.wake_at > 0 AND d.intent <> 'Ignore'), 0)
+	FROM agents a LEFT JOIN devices d ON d.id = a.device_id
+	WHERE $1 = '' OR a.node_key_hash = $1`
+
+func (t *tx) AgentViews(nodeKeyHash string) ([]fleet.AgentView, error) {
+	rows, err := t.QueryContext(t.ctx, agentViews, nodeKeyHash)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("listing agents: %w", err)
 	}
 	defer rows.Close()
 	var views []fleet.AgentView
 	for rows.Next() {
 		var v fleet.AgentView
-		if err := rows.Scan(&v.NodeKeyHash, &v.Enroll, &v.Unenroll, &v.Sync); err != nil {
-			return nil, err
+		if err := rows.Scan(&v.NodeKeyHash, &v.Enroll, &v.Unenroll, micros{&v.WakeAt}); err != nil {
+			return nil, fmt.Errorf("reading an agent: %w", err)
 		}
 		views = append(views, v)
 	}

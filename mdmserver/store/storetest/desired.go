@@ -14,10 +14,10 @@ func stateName(r fleet.StateRow) string {
 
 func recordName(r fleet.RecordRow) string { return r.ChannelID + " " + r.Identifier }
 
-// artifact stores an artifact whose identifier is its key.
+// artifact stores an artifact for Apple devices whose identifier is its key.
 func (s *suite) artifact(tx fleet.Tx, key adminapi.Key, scope adminapi.Scope) {
 	s.Helper()
-	s.must(tx.PutArtifact(fleet.ArtifactRow{Key: key, Scope: scope, Identifier: string(key), Digest: "v1"}))
+	s.must(tx.PutArtifact(fleet.ArtifactRow{Key: key, Platform: adminapi.PlatformApple, Scope: scope, Identifier: string(key), Digest: "v1"}))
 }
 
 func (s *suite) state(tx fleet.Tx, channel, device string, artifact adminapi.Key, o fleet.Outcome) {
@@ -38,7 +38,7 @@ func (s *suite) seeding() {
 		s.enrolled(tx, "off", func(_ *fleet.DeviceRow, c *fleet.ChannelRow) { c.Enabled = false })
 		s.artifact(tx, "s", adminapi.ScopeSystem)
 		s.artifact(tx, "u", adminapi.ScopeUser)
-		s.must(tx.PutArtifact(fleet.ArtifactRow{Key: "w", Scope: adminapi.ScopeSystem, Identifier: "w", Digest: "v1", Withdrawn: true}))
+		s.must(tx.PutArtifact(fleet.ArtifactRow{Key: "w", Platform: adminapi.PlatformApple, Scope: adminapi.ScopeSystem, Identifier: "w", Digest: "v1", Withdrawn: true}))
 		for _, device := range []string{"A", "B", "off"} {
 			for _, key := range []adminapi.Key{"s", "u", "w", "missing"} {
 				s.must(tx.PutAssignment(device, key))

@@ -60,11 +60,15 @@ func (s *suite) identities() {
 	})
 }
 
-// enrolled stores an enrolled device with its channel, changed as told.
+// enrolled stores an enrolled Apple device with its channel, changed as told.
 func (s *suite) enrolled(tx fleet.Tx, id string, change ...func(*fleet.DeviceRow, *fleet.ChannelRow)) {
 	s.Helper()
-	d := fleet.DeviceRow{ID: id, State: adminapi.DeviceEnrolled, Intent: adminapi.IntentManage, LastSeen: now, RenewAt: now.Add(time.Hour)}
-	c := fleet.ChannelRow{Channel: fleet.Channel{ID: id, DeviceID: id, Kind: fleet.ChannelDevice}, Scope: adminapi.ScopeSystem, Enabled: true}
+	d := fleet.DeviceRow{
+		ID: id, Platform: adminapi.PlatformApple, State: adminapi.DeviceEnrolled, Intent: adminapi.IntentManage, LastSeen: now, RenewAt: now.Add(time.Hour),
+	}
+	c := fleet.ChannelRow{
+		Channel: fleet.Channel{ID: id, DeviceID: id, Kind: fleet.ChannelDevice}, Scope: adminapi.ScopeSystem, Enabled: true, PushToken: []byte(id),
+	}
 	for _, f := range change {
 		f(&d, &c)
 	}
@@ -108,6 +112,7 @@ func (s *suite) devices() {
 		due := func(d *fleet.DeviceRow, _ *fleet.ChannelRow) { d.RenewAt = now }
 		s.enrolled(tx, "due", due)
 		s.enrolled(tx, "woken", due, func(_ *fleet.DeviceRow, c *fleet.ChannelRow) { c.WakeAt = now })
+		s.enrolled(tx, "PC", due, windows)
 		s.enrolled(tx, "ignored", due, func(d *fleet.DeviceRow, _ *fleet.ChannelRow) { d.Intent = adminapi.IntentIgnore })
 		s.enrolled(tx, "over", due, func(d *fleet.DeviceRow, _ *fleet.ChannelRow) { d.State = adminapi.DeviceEnded })
 		want(s, get[[]fleet.DeviceRow](s)(tx.RenewableDevices(now, 10)), deviceID, "due")
@@ -140,6 +145,7 @@ func (s *suite) channels() {
 		s.enrolled(tx, "later", wakeAt(now.Add(time.Second)))
 		s.enrolled(tx, "idle")
 		s.enrolled(tx, "off", wakeAt(now), func(_ *fleet.DeviceRow, c *fleet.ChannelRow) { c.Enabled = false })
+		s.enrolled(tx, "pushless", func(_ *fleet.DeviceRow, c *fleet.ChannelRow) { c.PushToken, c.WakeAt = nil, now })
 		s.enrolled(tx, "gone", wakeAt(now), func(_ *fleet.DeviceRow, c *fleet.ChannelRow) { c.Unregistered = true })
 		s.enrolled(tx, "ignored", wakeAt(now), func(d *fleet.DeviceRow, _ *fleet.ChannelRow) { d.Intent = adminapi.IntentIgnore })
 		s.user(tx, "idle", "ann")
@@ -164,7 +170,7 @@ func (s *suite) channels() {
 		want(s, get[[]fleet.ChannelRow](s)(tx.ChannelsOf("idle")), channelID, "idle", "idle:ann")
 		s.must(tx.DeleteUserChannels("idle", ""))
 		want(s, get[[]fleet.ChannelRow](s)(tx.ChannelsOf("idle")), channelID, "idle")
-		if c := get[fleet.FleetCounts](s)(tx.FleetCounts()); c.Behind != 6 { // A, B, later, idle, gone, ignored
+		if c := get[fleet.FleetCounts](s)(tx.FleetCounts()); c.Behind != 7 { // A, B, later, idle, pushless, gone, ignored
 			s.Errorf("behind = %d", c.Behind)
 		}
 	})

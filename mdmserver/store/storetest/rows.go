@@ -19,7 +19,14 @@ func fill(v reflect.Value, seed int) {
 	case reflect.Int, reflect.Int64:
 		v.SetInt(int64(seed))
 	case reflect.Slice:
-		v.SetBytes([]byte{0, byte(seed), 255})
+		if v.Type().Elem().Kind() == reflect.Uint8 {
+			v.SetBytes([]byte{0, byte(seed), 255})
+			return
+		}
+		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
+		for i := range v.Len() {
+			fill(v.Index(i), seed+i)
+		}
 	case reflect.Map:
 		v.Set(reflect.ValueOf(map[string]string{"label": fmt.Sprint(seed)}))
 	case reflect.Pointer:
@@ -79,6 +86,8 @@ func (s *suite) rows() {
 		kept(s, func(r *fleet.RecordRow) { r.ChannelID, r.Identifier = "D", "x" }, tx.PutRecord, func() (*fleet.RecordRow, error) { return tx.Record("D", "x") })
 		kept(s, func(r *fleet.CommandRow) { r.ChannelID, r.Kind, r.Key, r.UUID = "D", "k", "k", "u" }, tx.PutCommand,
 			func() (*fleet.CommandRow, error) { return tx.Command("u") })
+		kept(s, func(r *fleet.SessionRow) { r.DeviceID = "D" }, tx.PutSession, func() (*fleet.SessionRow, error) { return tx.Session("D") })
+		kept(s, func(r *fleet.AgentRow) { r.NodeKeyHash = "n" }, tx.PutAgent, func() (*fleet.AgentRow, error) { return tx.Agent("n") })
 		kept(s, func(r *fleet.ActionRow) { r.ID, r.Key = "a", "ns/a" }, tx.PutAction, func() (*fleet.ActionRow, error) { return tx.ActionByID("a") })
 		kept(s, func(r *fleet.TargetRow) { r.ActionID, r.DeviceID = "a", "D" }, tx.PutTarget, func() (*fleet.TargetRow, error) { return tx.Target("a", "D") })
 	})

@@ -39,6 +39,10 @@ func Run(t *testing.T, open func(t *testing.T) fleet.Store) {
 		"targets":          (*suite).targets,
 		"forgetting":       (*suite).forgetting,
 		"dirty rows":       (*suite).dirtyRows,
+		"agents":           (*suite).agents,
+		"nodes":            (*suite).nodes,
+		"verifying":        (*suite).verifying,
+		"platforms":        (*suite).platforms,
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &suite{T: t, store: open(t)}

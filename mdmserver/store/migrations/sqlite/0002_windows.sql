@@ -8,6 +8,12 @@ ALTER TABLE devices ADD COLUMN authentication TEXT NOT NULL DEFAULT '';
 ALTER TABLE devices ADD COLUMN last_error_json TEXT NOT NULL DEFAULT 'null';
 ALTER TABLE devices ADD COLUMN last_drift_json TEXT NOT NULL DEFAULT 'null';
 
+CREATE INDEX devices_pending ON devices (platform, last_seen) WHERE state = 'Pending';
+
+-- Of Windows devices: the key in the certificate. No renewal may repeat it.
+ALTER TABLE identities ADD COLUMN public_key TEXT NOT NULL DEFAULT '';
+CREATE INDEX identities_key ON identities (public_key) WHERE public_key <> '';
+
 ALTER TABLE challenges ADD COLUMN user_principal_name TEXT NOT NULL DEFAULT '';
 
 -- What an artifact for Windows writes. A record of a device (table records) names a node in its column identifier.
@@ -33,16 +39,14 @@ CREATE TABLE agents (
   hostname      TEXT NOT NULL,
   token         TEXT NOT NULL,
   created_at    BIGINT NOT NULL,
-  device_id     TEXT NOT NULL,
-  enrollment_id TEXT NOT NULL
+  device_id     TEXT NOT NULL
 );
 CREATE INDEX agents_hardware ON agents (hardware_uuid);
-CREATE INDEX agents_device ON agents (device_id);
 
 CREATE TABLE windows_sessions (
   device_id  TEXT PRIMARY KEY REFERENCES devices (id),
   session_id TEXT NOT NULL,
   msg_id     TEXT NOT NULL,
-  state      BLOB NOT NULL, -- sealed
+  state      BLOB, -- sealed
   updated_at BIGINT NOT NULL
 );
