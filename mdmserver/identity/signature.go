@@ -45,16 +45,22 @@ func (o Options) detached(header string) (*pkcs7.PKCS7, *x509.Certificate, error
 	return o.parse(cms)
 }
 
-// Signed returns the content of a CMS message and the identity that signed it, once the certificate and the signature are verified.
-func (o Options) Signed(cms []byte) (content []byte, id fleet.Identity, err error) {
+// Signer is an identity with its certificate.
+type Signer struct {
+	fleet.Identity
+	Cert *x509.Certificate
+}
+
+// Signed returns the content of a CMS message and who signed it, once the certificate and the signature are verified.
+func (o Options) Signed(cms []byte) (content []byte, signer *Signer, err error) {
 	p7, cert, err := o.parse(cms)
 	if err != nil {
-		return nil, fleet.Identity{}, err
+		return nil, nil, err
 	}
 	if err := verify(p7, p7.Content); err != nil {
-		return nil, fleet.Identity{}, err
+		return nil, nil, err
 	}
-	return p7.Content, of(cert), nil
+	return p7.Content, &Signer{Identity: of(cert), Cert: cert}, nil
 }
 
 // parse reads a CMS message and its only signer's certificate. The certificate is held against the CAs before any signature is computed:
