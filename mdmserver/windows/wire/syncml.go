@@ -25,6 +25,7 @@ const (
 	StatusForbidden          = "403"
 	StatusNotSupported       = "406"
 	StatusMissingCredentials = "407"
+	StatusSizeRequired       = "411"
 	StatusSizeTooBig         = "416"
 	StatusSizeMismatch       = "424"
 	StatusFailed             = "500"
