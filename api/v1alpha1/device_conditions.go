@@ -14,6 +14,17 @@ const (
 	DeviceProfilesApplied = "ProfilesApplied"
 	// DeviceReenrolmentBlocked is True after somebody tried to enrol this device a second time with a new identity, and absent otherwise.
 	DeviceReenrolmentBlocked = "ReenrolmentBlocked"
+	// DeviceRenewalDue is True while a PC is late with the renewal of its certificate: more than half of renewBefore of spec.windows.identity of its
+	// MDMServer has passed. It is absent otherwise.
+	DeviceRenewalDue = "RenewalDue"
+)
+
+// Events of a Device that are about no condition.
+const (
+	// DeviceEventRefused: a PC refused a thing that it had not refused before, as status.lastError tells.
+	DeviceEventRefused = "Refused"
+	// DeviceEventDriftRepaired: a PC had lost a setting and was given it back, as status.lastDrift tells.
+	DeviceEventDriftRepaired = "DriftRepaired"
 )
 
 // Reasons in the conditions of a Device.
@@ -25,7 +36,7 @@ const (
 	// DeviceUnknownToServer: the device was enrolled and the server does not know it any more (its store was restored or replaced). Restore a
 	// newer store, or enrol the device again; nothing was taken from it.
 	DeviceUnknownToServer = "UnknownToServer"
-	// DeviceEnrollmentPending: the device has begun to enrol. Wait for its first TokenUpdate.
+	// DeviceEnrollmentPending: the device has begun to enrol. Wait for its first TokenUpdate (Apple) or session (Windows).
 	DeviceEnrollmentPending = "EnrollmentPending"
 	// DeviceEnrollmentEnded: the enrolment is over; the message says why. Enrol the device again, or delete the object.
 	DeviceEnrollmentEnded = "EnrollmentEnded"
@@ -38,6 +49,10 @@ const (
 	// DeviceIdentityTaken: a new identity asked for a device whose enrolment is live. If that was you: annotate the Device with
 	// mdm.kubemdm.io/release: <status.enrollment.id>, or enrol it with a token whose deviceRef names it. If it was not: nothing happened to the device.
 	DeviceIdentityTaken = "IdentityTaken"
+	// DeviceRenewalLate: the PC has not renewed its certificate. See that it is on and reaches the server before the certificate expires.
+	DeviceRenewalLate = "RenewalLate"
+	// DeviceIdentityExpired: the PC's certificate has expired. Enrol it again.
+	DeviceIdentityExpired = "IdentityExpired"
 )
 
 // KnownConditions implements Object.

@@ -56,16 +56,6 @@ type DeviceEnrollment struct {
 	// +kubebuilder:validation:MaxLength=253
 	Token string `json:"token,omitempty"`
 
-	// userPrincipalName is who signed in to enrol a PC, if somebody did.
-	// +optional
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=256
-	UserPrincipalName string `json:"userPrincipalName,omitempty"`
-
-	// authentication is the strongest proof by which a PC has shown in a session who it is.
-	// +optional
-	Authentication ManagementAuthentication `json:"authentication,omitempty"`
-
 	// endReason is CheckedOut (its user removed the enrolment), Wiped, Unenrolled or Released.
 	// +optional
 	// +kubebuilder:validation:MinLength=1

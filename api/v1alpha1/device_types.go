@@ -153,6 +153,16 @@ type DeviceStatus struct {
 	// +optional
 	Identity *DeviceCertificate `json:"identity,omitempty"`
 
+	// userPrincipalName is who signed in to enrol a PC, if somebody did.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	UserPrincipalName string `json:"userPrincipalName,omitempty"`
+
+	// authentication is the strongest proof by which a PC has shown in a session of this enrolment who it is.
+	// +optional
+	Authentication ManagementAuthentication `json:"authentication,omitempty"`
+
 	// lastError is the last thing that a PC refused. It stays until the PC refuses another thing.
 	// +optional
 	LastError *DeviceError `json:"lastError,omitempty"`

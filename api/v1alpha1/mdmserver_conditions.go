@@ -2,10 +2,10 @@ package v1alpha1
 
 // Conditions of an MDMServer.
 const (
-	// MDMServerCredentialsReady is True when the keys that nothing can replace are present: the sealing keys, the generations of the
-	// device-identity CA and the internal API's certificates.
+	// MDMServerCredentialsReady is True when the keys that nothing can replace are present (the sealing keys and the generations of the CAs for
+	// devices), and the internal API's certificates and what the sign-in needs as well.
 	MDMServerCredentialsReady = "CredentialsReady"
-	// MDMServerCertificatesReady is True when the serving certificate is issued, covers the host and is not about to expire.
+	// MDMServerCertificatesReady is True when the serving certificate is issued, covers the hosts and is not about to expire.
 	MDMServerCertificatesReady = "CertificatesReady"
 	// MDMServerDeployed is True when the wanted number of server pods is available.
 	MDMServerDeployed = "Deployed"
@@ -13,7 +13,7 @@ const (
 	MDMServerReachable = "Reachable"
 	// MDMServerPubliclyTrusted is True when the serving certificate chains to a public root, so that devices trust it by themselves.
 	MDMServerPubliclyTrusted = "PubliclyTrusted"
-	// MDMServerPushReady is True when the server holds a push certificate that Apple accepts.
+	// MDMServerPushReady is True when the server holds a push certificate that Apple accepts. A server without spec.apple does not have it.
 	MDMServerPushReady = "PushReady"
 )
 
@@ -24,13 +24,13 @@ const (
 	MDMServerKeyLost = "KeyLost"
 	// MDMServerIssuing: cert-manager has not issued a certificate yet. Wait; if it lasts, see the Certificate that the message names.
 	MDMServerIssuing = "Issuing"
-	// MDMServerRotating: a new generation of the device-identity CA is on its way. Wait.
+	// MDMServerRotating: a new generation of the device-identity CA (Apple) or of the WSTEP CA (Windows) is on its way; the message says of which. Wait.
 	MDMServerRotating = "Rotating"
-	// MDMServerCertificateInvalid: the certificate in the Secret of spec.tls cannot be used; the message says why. Replace it.
+	// MDMServerCertificateInvalid: a certificate in the Secret of spec.tls or of spec.windows.signIn cannot be used; the message says why. Replace it.
 	MDMServerCertificateInvalid = "CertificateInvalid"
 	// MDMServerCertificateExpired: the serving certificate has expired and devices refuse the server. Renew it; see its issuer if cert-manager should have.
 	MDMServerCertificateExpired = "CertificateExpired"
-	// MDMServerHostMismatch: the serving certificate is for other names than spec.host. Replace it.
+	// MDMServerHostMismatch: the serving certificate is for other names than spec.host and spec.windows.managementHost. Replace it.
 	MDMServerHostMismatch = "HostMismatch"
 	// MDMServerRollingOut: pods are being replaced. Wait.
 	MDMServerRollingOut = "RollingOut"
@@ -40,9 +40,11 @@ const (
 	MDMServerStopped = "Stopped"
 	// MDMServerConnected: the internal API answers. Nothing to do.
 	MDMServerConnected = "Connected"
-	// MDMServerSelfSigned: devices trust the serving certificate only by the enrolment profile, and PCs not at all. Use spec.tls.type Issuer or Secret.
+	// MDMServerSelfSigned: Apple devices trust the serving certificate only by the enrolment profile, and real PCs refuse it. Use spec.tls.type Issuer or
+	// Secret for more than a demo.
 	MDMServerSelfSigned = "SelfSigned"
-	// MDMServerPrivateCA: the serving certificate comes from a CA that devices do not know by themselves. Use a public one, or see that devices trust yours.
+	// MDMServerPrivateCA: the serving certificate comes from a CA that devices do not know by themselves, and real PCs refuse to enrol. Use a public one, or see that
+	// devices trust yours.
 	MDMServerPrivateCA = "PrivateCA"
 	// MDMServerPublicCA: devices trust the serving certificate by themselves. Nothing to do.
 	MDMServerPublicCA = "PublicCA"
@@ -55,9 +57,12 @@ const (
 )
 
 // KnownConditions implements Object.
-func (*MDMServer) KnownConditions() []string {
-	return []string{
-		ConditionReady, MDMServerCredentialsReady, MDMServerCertificatesReady, MDMServerDeployed, MDMServerReachable,
-		MDMServerPubliclyTrusted, MDMServerPushReady,
+func (s *MDMServer) KnownConditions() []string {
+	known := []string{
+		ConditionReady, MDMServerCredentialsReady, MDMServerCertificatesReady, MDMServerDeployed, MDMServerReachable, MDMServerPubliclyTrusted,
 	}
+	if s.Spec.Apple != nil {
+		known = append(known, MDMServerPushReady)
+	}
+	return known
 }

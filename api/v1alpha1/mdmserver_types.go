@@ -349,6 +349,14 @@ type ServerCertificate struct {
 	NotAfter *metav1.Time `json:"notAfter,omitempty"`
 }
 
+// APNSCertificate is spec.apple.apnsCertificateRef, or nil.
+func (s *MDMServer) APNSCertificate() *LocalReference {
+	if s.Spec.Apple == nil {
+		return nil
+	}
+	return s.Spec.Apple.APNSCertificateRef
+}
+
 // GetCommonStatus implements Object.
 func (s *MDMServer) GetCommonStatus() *CommonStatus { return &s.Status.CommonStatus }
 

@@ -79,7 +79,7 @@ func (r *Reconciler) usedBy(ctx context.Context, e link.Event) []reconcile.Reque
 }
 
 func used(server *mdmv1alpha1.MDMServer) []reconcile.Request {
-	ref := server.Spec.Apple.APNSCertificateRef
+	ref := server.APNSCertificate()
 	if ref == nil {
 		return nil
 	}

@@ -36,6 +36,8 @@ type scope struct {
 	// device is what the server knows of it; nil if it knows nothing. version is that of its row.
 	device  *adminapi.Device
 	version int64
+	// news are told once the status is written.
+	news []news
 }
 
 // Reconcile brings one Device about.
@@ -49,17 +51,21 @@ func (r *Reconciler) Reconcile(ctx context.Context, d *mdmv1alpha1.Device) (ctrl
 			s.step(mdmv1alpha1.DeviceResponding, r.responding),
 			s.step(mdmv1alpha1.DeviceProfilesApplied, r.profilesApplied),
 			s.step(mdmv1alpha1.DeviceReenrolmentBlocked, r.reenrolmentBlocked),
+			s.step(mdmv1alpha1.DeviceRenewalDue, r.renewalDue),
 			s.step("", r.label),
 			s.step(mdmv1alpha1.DevicePublished, r.publish),
 		},
 		Finalize: []loop.Step{s.step(mdmv1alpha1.DevicePublished, r.handOver)},
 		Ready:    []string{mdmv1alpha1.DeviceMatched, mdmv1alpha1.DevicePublished},
-		Written:  s.settle,
+		Written:  func() { r.settle(s) },
 	})
 }
 
-// settle acks the version that was read.
-func (s *scope) settle() {
+// settle tells what is new and acks the version that was read.
+func (r *Reconciler) settle(s *scope) {
+	for _, n := range s.news {
+		r.Events.Eventf(s.object, nil, n.eventType, n.reason, "Reconcile", "%s", n.note)
+	}
 	if s.device != nil {
 		s.server.Done(adminapi.KindDevice, s.device.ID, s.version)
 	}

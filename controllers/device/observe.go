@@ -13,7 +13,8 @@ import (
 // The bounds of texts in a DeviceStatus.
 const (
 	maxFact    = 256
-	maxMessage = 1024
+	maxMessage = 1024 // of a LocURI too
+	maxHRESULT = 32
 )
 
 // observe writes what the server knows of the device into the status. Nothing in it changes while a device is idle.
@@ -35,6 +36,8 @@ func (r *Reconciler) observe(_ context.Context, s *scope, _ *loop.Report) error 
 	status.OS = &mdmv1alpha1.DeviceOS{Version: fact(d.OSVersion), Build: fact(d.BuildVersion)}
 	status.DeviceName = fact(d.DeviceName)
 	status.Identity = &mdmv1alpha1.DeviceCertificate{NotAfter: convert.Time(d.IdentityNotAfter), RenewingSince: convert.Time(d.RenewingSince)}
+	status.UserPrincipalName, status.Authentication = fact(d.UserPrincipalName), mdmv1alpha1.ManagementAuthentication(d.Authentication)
+	s.hear(lastError(d.LastError), lastDrift(d.LastDrift))
 	status.Escrowed = escrowed(d)
 	status.Failing = failing(d)
 	status.FailingCount = new(int32(d.FailingCount))
@@ -52,6 +55,23 @@ func enrollment(d *adminapi.Device) *mdmv1alpha1.DeviceEnrollment {
 		e.Since = convert.Time(d.EndedAt)
 	}
 	return e
+}
+
+func lastError(e *adminapi.DeviceError) *mdmv1alpha1.DeviceError {
+	if e == nil {
+		return nil
+	}
+	return &mdmv1alpha1.DeviceError{
+		Code: int32(e.Code), Original: convert.Text(e.Original, maxHRESULT), LocURI: convert.Text(e.LocURI, maxMessage),
+		Message: convert.Text(e.Message, maxMessage), At: convert.Time(e.At),
+	}
+}
+
+func lastDrift(d *adminapi.Drift) *mdmv1alpha1.DeviceDrift {
+	if d == nil {
+		return nil
+	}
+	return &mdmv1alpha1.DeviceDrift{Profile: convert.Name(d.Artifact), LocURI: convert.Text(d.LocURI, maxMessage), At: convert.Time(d.At)}
 }
 
 func escrowed(d *adminapi.Device) []mdmv1alpha1.EscrowedSecret {

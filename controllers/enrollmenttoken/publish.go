@@ -1,11 +1,13 @@
 package enrollmenttoken
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"maps"
 	"reflect"
 	"time"
 
@@ -24,7 +26,7 @@ import (
 )
 
 const (
-	// keyToken and keyURL are the keys of the Secret: the token, and the whole address to open on a device.
+	// keyToken and keyURL are the keys of the Secret: the token, and the whole address to open on an Apple device.
 	keyToken = "token"
 	keyURL   = "url"
 	// tokenSize is in bytes: 256 bits cannot be guessed.
@@ -52,11 +54,13 @@ func (r *Reconciler) publish(ctx context.Context, s *scope, report *loop.Report)
 	if err != nil {
 		return err
 	}
-	base := "https://" + server.Spec.Host + "/enroll/"
-	if err := r.writeSecret(ctx, s, base); err != nil {
+	if token.Platforms, err = s.platforms(server); err != nil {
 		return err
 	}
-	s.token.Status.URL = base
+	s.show(server, token.Platforms)
+	if err := r.writeSecret(ctx, s); err != nil {
+		return err
+	}
 	token.Hash = s.hash
 	session, err := r.Links.Find(ctx, r.Client, s.token.Namespace, s.token.Spec.ServerRef.Name)
 	if err != nil {
@@ -68,11 +72,11 @@ func (r *Reconciler) publish(ctx context.Context, s *scope, report *loop.Report)
 	if status, known := session.Token(s.key()); known {
 		s.uses = status.Uses
 	}
-	report.True(mdmv1alpha1.ReasonReady, "the Secret %s holds the token and the address to open on a device", s.token.Status.SecretRef.Name)
+	report.True(mdmv1alpha1.ReasonReady, "the Secret %s holds %s", s.token.Status.SecretRef.Name, handout(token.Platforms))
 	return nil
 }
 
-// describe is the token as the server should know it, without its hash.
+// describe is the token as the server should know it, without its hash and its platforms.
 func (r *Reconciler) describe(ctx context.Context, s *scope) (adminapi.Token, error) {
 	spec := s.token.Spec
 	token := adminapi.Token{Key: s.key(), MaxUses: int(spec.MaxUses), Labels: spec.Labels}
@@ -98,7 +102,7 @@ func (r *Reconciler) describe(ctx context.Context, s *scope) (adminapi.Token, er
 }
 
 // writeSecret makes the Secret with a new token, or keeps the address in it right.
-func (r *Reconciler) writeSecret(ctx context.Context, s *scope, base string) error {
+func (r *Reconciler) writeSecret(ctx context.Context, s *scope) error {
 	name := s.token.Spec.SecretName
 	if name == "" {
 		name = s.token.Name + "-enrollment"
@@ -115,17 +119,19 @@ func (r *Reconciler) writeSecret(ctx context.Context, s *scope, base string) err
 	if secret != nil {
 		token = string(secret.Data[keyToken])
 	}
-	complete := token != "" && string(secret.Data[keyURL]) == base+token
 	if token == "" {
 		token = newToken()
 	}
 	sum := sha256.Sum256([]byte(token))
 	s.hash = hex.EncodeToString(sum[:])
-	if complete {
-		return nil
+	data := map[string][]byte{keyToken: []byte(token)}
+	if base := s.token.Status.URL; base != "" {
+		data[keyURL] = []byte(base + token)
 	}
-	data := map[string][]byte{keyToken: []byte(token), keyURL: []byte(base + token)}
 	if secret != nil {
+		if maps.EqualFunc(secret.Data, data, bytes.Equal) {
+			return nil
+		}
 		secret.Data = data
 		return r.Client.Update(ctx, secret)
 	}

@@ -26,7 +26,7 @@ const (
 	sealingKeySize  = 32
 )
 
-// credentials looks after the keys that nothing can replace, and the certificates of the internal API.
+// credentials looks after the keys that nothing can replace, the certificates of the internal API, and what the sign-in needs.
 func (r *Reconciler) credentials(ctx context.Context, s *scope, report *loop.Report) error {
 	report.Again(recheck)
 	if err := r.sealing(ctx, s); err != nil {
@@ -35,7 +35,10 @@ func (r *Reconciler) credentials(ctx context.Context, s *scope, report *loop.Rep
 	if err := r.adminPKI(ctx, s); err != nil {
 		return err
 	}
-	return r.identity(ctx, s, report)
+	if err := r.identities(ctx, s, report); err != nil {
+		return err
+	}
+	return r.signIn(ctx, s)
 }
 
 // sealing makes the first key once, and from then on only watches over it.

@@ -9,7 +9,7 @@ import (
 	"github.com/kubemdm/kubemdm/controllers/internal/certs"
 )
 
-// generation is one generation of the device-identity CA.
+// generation is one generation of a family.
 type generation struct {
 	number  int
 	role    mdmv1alpha1.CARole

@@ -25,70 +25,84 @@ import (
 )
 
 const (
-	// annotationRotatedFor on the identity Secret repeats the value of AnnotationRotateIdentityCA that the newest generation was made for.
+	// annotationRotatedFor on a family's Secret repeats the value of the annotation that the newest generation was made for.
 	annotationRotatedFor = "mdm.kubemdm.io/rotated-for"
 	// annotationRetired, with a generation behind it, says since when that generation has not issued any more.
 	annotationRetired = "mdm.kubemdm.io/retired-"
 	// annotationLongest, with a generation behind it, is the longest validity with which that generation has issued.
 	annotationLongest = "mdm.kubemdm.io/longest-validity-"
-	// certificateName, with a generation behind it, names a generation in the status.
-	certificateName = "IdentityCA-"
 )
 
-// identity keeps the generations of the device-identity CA in one Secret, which the server reloads: a rotation restarts nothing.
-// cert-manager issues a generation once; what it does to that Certificate later changes nothing here.
-func (r *Reconciler) identity(ctx context.Context, s *scope, report *loop.Report) error {
-	secret, err := owned.GetSecret(ctx, r.Client, s.server.Namespace, s.server.IdentityName())
+// identities keeps the CAs for devices.
+func (r *Reconciler) identities(ctx context.Context, s *scope, report *loop.Report) error {
+	var rotating []string
+	for _, f := range s.families() {
+		next, err := r.generations(ctx, s, f)
+		if err != nil {
+			return err
+		}
+		if next != "" {
+			rotating = append(rotating, next+" becomes the next generation of the "+f.Title)
+		}
+	}
+	if len(rotating) > 0 {
+		report.True(mdmv1alpha1.MDMServerRotating, "%s", strings.Join(rotating, "; "))
+	}
+	return nil
+}
+
+// generations keeps the generations of a family in one Secret, which the server reloads: a rotation restarts nothing. cert-manager issues a
+// generation once; what it does to that Certificate later changes nothing here. next names the generation that is to issue next, if there is one.
+func (r *Reconciler) generations(ctx context.Context, s *scope, f family) (next string, err error) {
+	secret, err := owned.GetSecret(ctx, r.Client, s.server.Namespace, f.SecretName)
 	if err != nil {
-		return err
+		return "", err
 	}
 	known, err := readGenerations(secret)
 	if err != nil {
-		return lost("the Secret %s cannot be used (%v)", s.server.IdentityName(), err)
+		return "", lost("the Secret %s cannot be used (%v)", f.SecretName, err)
 	}
-	if known, err = r.recover(ctx, s, known); err != nil {
-		return err
+	if known, err = r.recover(ctx, s, f, known); err != nil {
+		return "", err
 	}
 	if len(known) == 0 {
-		if known, err = r.rediscover(ctx, s); err != nil {
-			return err
+		if known, err = r.rediscover(ctx, s, f); err != nil {
+			return "", err
 		}
 	}
-	plan := r.rotation(s, secret).plan(known)
-	pending, err := r.issue(ctx, s, plan)
+	plan := r.rotation(s, f, secret).plan(known)
+	pending, err := r.issue(ctx, s, f, plan)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if pending != "" {
 		plan = plan[:len(plan)-1] // the new one is the last
 		if len(plan) == 0 {
-			return issuing(pending)
+			return "", issuing(pending)
 		}
 	}
-	if err := r.storeGenerations(ctx, s, secret, plan, pending == ""); err != nil {
-		return err
+	if err := r.storeGenerations(ctx, s, f, secret, plan, pending == ""); err != nil {
+		return "", err
 	}
-	r.reportGenerations(s, report, plan, pending)
-	return r.retire(ctx, s, known, plan)
+	return s.list(f, plan, pending), r.retire(ctx, s, f, known, plan)
 }
 
-func (r *Reconciler) rotation(s *scope, secret *corev1.Secret) rotation {
-	identity := s.server.Spec.Apple.Identity
-	request := s.server.Annotations[mdmv1alpha1.AnnotationRotateIdentityCA]
+func (r *Reconciler) rotation(s *scope, f family, secret *corev1.Secret) rotation {
+	request := s.server.Annotations[f.rotate]
 	rot := rotation{
-		now: r.Clock.Now(), validity: identity.Validity.Duration, renewBefore: identity.RenewBefore.Duration,
+		now: r.Clock.Now(), validity: f.validity, renewBefore: f.renewBefore,
 		requested: request != "" && secret != nil && secret.Annotations[annotationRotatedFor] != request,
 		trusted:   map[string]bool{},
 	}
 	if server, err := r.Links.Server(client.ObjectKeyFromObject(s.server)); err == nil {
-		for _, ca := range server.Info().IdentityCAs {
+		for _, ca := range f.loaded(server.Info()) {
 			rot.trusted[ca.Fingerprint] = true
 		}
 	}
 	return rot
 }
 
-// readGenerations reads the identity Secret; none at all is no error.
+// readGenerations reads the Secret of a family; none at all is no error.
 func readGenerations(secret *corev1.Secret) ([]generation, error) {
 	if secret == nil {
 		return nil, nil
@@ -126,16 +140,16 @@ func readGeneration(n int, cert, key []byte) (generation, error) {
 	return generation{number: n, cert: cert, key: key, leaf: pair.Leaf}, nil
 }
 
-// recover takes generations that the status knows and the identity Secret lacks from the Secrets that cert-manager filled. A generation
+// recover takes generations that the status knows and the family's Secret lacks from the Secrets that cert-manager filled. A generation
 // that is nowhere, or has another certificate now, is lost.
-func (r *Reconciler) recover(ctx context.Context, s *scope, known []generation) ([]generation, error) {
+func (r *Reconciler) recover(ctx context.Context, s *scope, f family, known []generation) ([]generation, error) {
 	for _, c := range s.server.Status.Certificates {
-		number, isCA := strings.CutPrefix(c.Name, certificateName)
+		number, isCA := strings.CutPrefix(c.Name, f.listed)
 		n, err := strconv.Atoi(number)
 		if !isCA || err != nil || slices.ContainsFunc(known, func(g generation) bool { return g.number == n }) {
 			continue
 		}
-		name := s.server.GenerationName(n)
+		name := f.GenerationName(n)
 		secret, err := owned.GetSecret(ctx, r.Client, s.server.Namespace, name)
 		if err != nil {
 			return nil, err
@@ -145,7 +159,7 @@ func (r *Reconciler) recover(ctx context.Context, s *scope, known []generation) 
 			g, err = readGeneration(n, secret.Data[serverconfig.CertFile], secret.Data[serverconfig.KeyFile])
 		}
 		if err != nil || g.leaf == nil || certs.Fingerprint(g.leaf) != c.Fingerprint {
-			return nil, lost("generation %d of the device-identity CA is neither in the Secret %s nor in %s", n, s.server.IdentityName(), name)
+			return nil, lost("generation %d of the %s is neither in the Secret %s nor in %s", n, f.Title, f.SecretName, name)
 		}
 		known = append(known, r.recovered(g, c.Role))
 	}
@@ -163,14 +177,17 @@ func (r *Reconciler) recovered(g generation, role mdmv1alpha1.CARole) generation
 }
 
 // rediscover finds the generations of an earlier server of this name, whose volume is there, in the Secrets that cert-manager filled: the
-// newest is active.
-func (r *Reconciler) rediscover(ctx context.Context, s *scope) ([]generation, error) {
+// newest is active. A server that was deployed before it got the family has none.
+func (r *Reconciler) rediscover(ctx context.Context, s *scope, f family) ([]generation, error) {
+	if s.server.Status.URL != "" {
+		return nil, nil
+	}
 	if used, err := r.hasVolume(ctx, s); err != nil || !used {
 		return nil, err
 	}
 	var found []generation
 	for n := 1; ; n++ {
-		secret, err := owned.GetSecret(ctx, r.Client, s.server.Namespace, s.server.GenerationName(n))
+		secret, err := owned.GetSecret(ctx, r.Client, s.server.Namespace, f.GenerationName(n))
 		if err != nil {
 			return nil, err
 		}
@@ -184,8 +201,8 @@ func (r *Reconciler) rediscover(ctx context.Context, s *scope) ([]generation, er
 		found = append(found, r.recovered(g, mdmv1alpha1.CARoleRetired))
 	}
 	if len(found) == 0 {
-		return nil, lost("the volume claim %s holds the state of an earlier server, but the Secret %s with its device-identity CA is gone",
-			s.server.ClaimName(), s.server.IdentityName())
+		return nil, lost("the volume claim %s holds the state of an earlier server, but the Secret %s with its %s is gone",
+			s.server.ClaimName(), f.SecretName, f.Title)
 	}
 	newest := &found[len(found)-1]
 	newest.role, newest.retired = mdmv1alpha1.CARoleActive, time.Time{}
@@ -193,12 +210,12 @@ func (r *Reconciler) rediscover(ctx context.Context, s *scope) ([]generation, er
 }
 
 // issue asks cert-manager for the generation that is new and fills it in. pending names its Certificate while that is on its way.
-func (r *Reconciler) issue(ctx context.Context, s *scope, plan []generation) (pending string, err error) {
+func (r *Reconciler) issue(ctx context.Context, s *scope, f family, plan []generation) (pending string, err error) {
 	g := &plan[len(plan)-1]
 	if g.leaf != nil {
 		return "", nil
 	}
-	certificate := s.server.IdentityCA(g.number)
+	certificate := f.Generation(g.number)
 	if err := owned.Apply(ctx, r.Client, s.server.MDMServer, certificate); err != nil {
 		return "", err
 	}
@@ -215,8 +232,8 @@ func (r *Reconciler) issue(ctx context.Context, s *scope, plan []generation) (pe
 }
 
 // storeGenerations writes the Secret that the server mounts.
-func (r *Reconciler) storeGenerations(ctx context.Context, s *scope, old *corev1.Secret, plan []generation, complete bool) error {
-	secret := s.server.Secret(s.server.IdentityName())
+func (r *Reconciler) storeGenerations(ctx context.Context, s *scope, f family, old *corev1.Secret, plan []generation, complete bool) error {
+	secret := s.server.Secret(f.SecretName)
 	secret.Annotations = map[string]string{}
 	if old != nil {
 		secret = old.DeepCopy()
@@ -234,7 +251,7 @@ func (r *Reconciler) storeGenerations(ctx context.Context, s *scope, old *corev1
 			metaAnnotation(secret, annotationRetired+strconv.Itoa(g.number), g.retired.UTC().Format(time.RFC3339))
 		}
 	}
-	if request := s.server.Annotations[mdmv1alpha1.AnnotationRotateIdentityCA]; request != "" && complete {
+	if request := s.server.Annotations[f.rotate]; request != "" && complete {
 		metaAnnotation(secret, annotationRotatedFor, request)
 	}
 	var err error
@@ -257,28 +274,27 @@ func metaAnnotation(secret *corev1.Secret, key, value string) {
 	secret.Annotations[key] = value
 }
 
-func (r *Reconciler) reportGenerations(s *scope, report *loop.Report, plan []generation, pending string) {
-	s.forget(certificateName)
-	rotating := pending
+// list brings the generations of a family to the status and names the one that is to issue next, if there is one.
+func (s *scope) list(f family, plan []generation, pending string) (next string) {
+	s.forget(f.listed)
+	next = pending
 	for _, g := range plan {
-		s.note(certificateName+strconv.Itoa(g.number), g.role, g.leaf)
+		s.note(f.listed+strconv.Itoa(g.number), g.role, g.leaf)
 		if g.role == mdmv1alpha1.CARoleNext {
-			rotating = s.server.GenerationName(g.number)
+			next = f.GenerationName(g.number)
 		}
 	}
-	if rotating != "" {
-		report.True(mdmv1alpha1.MDMServerRotating, "%s becomes the next generation of the device-identity CA", rotating)
-	}
+	return next
 }
 
 // retire ends the Certificates of generations that are gone, so that cert-manager never renews them. Their Secrets stay.
-func (r *Reconciler) retire(ctx context.Context, s *scope, known, plan []generation) error {
+func (r *Reconciler) retire(ctx context.Context, s *scope, f family, known, plan []generation) error {
 	for _, g := range known {
 		kept := slices.ContainsFunc(plan, func(p generation) bool { return p.number == g.number && bytes.Equal(p.cert, g.cert) })
 		if kept {
 			continue
 		}
-		if err := owned.Remove(ctx, r.Client, s.server.MDMServer, s.server.IdentityCA(g.number)); err != nil && !apierrors.IsNotFound(err) {
+		if err := owned.Remove(ctx, r.Client, s.server.MDMServer, f.Generation(g.number)); err != nil && !apierrors.IsNotFound(err) {
 			return err
 		}
 	}

@@ -19,7 +19,10 @@ import (
 // push hands the push certificate to the server: a copy of the pair that the APNSCertificate's controller found good. The server mounts
 // only the copy, so a pair that is broken or has another topic never reaches it, and the last good one stays in use.
 func (r *Reconciler) push(ctx context.Context, s *scope, report *loop.Report) error {
-	ref := s.server.Spec.Apple.APNSCertificateRef
+	if s.server.Spec.Apple == nil {
+		return nil
+	}
+	ref := s.server.APNSCertificate()
 	certificate := &mdmv1alpha1.APNSCertificate{}
 	if ref != nil {
 		err := r.Client.Get(ctx, client.ObjectKey{Namespace: s.server.Namespace, Name: ref.Name}, certificate)

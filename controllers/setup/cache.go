@@ -75,7 +75,7 @@ func IndexFields(ctx context.Context, indexer client.FieldIndexer) error {
 		{&mdmv1alpha1.Device{}, roster.FieldIdentity, roster.IndexIdentities},
 		{&mdmv1alpha1.DeviceCommand{}, devicecommand.FieldDevice, devicecommand.IndexDevice},
 		{&mdmv1alpha1.MDMServer{}, owned.FieldAPNSCertificate, func(o client.Object) []string {
-			if ref := o.(*mdmv1alpha1.MDMServer).Spec.Apple.APNSCertificateRef; ref != nil {
+			if ref := o.(*mdmv1alpha1.MDMServer).APNSCertificate(); ref != nil {
 				return []string{ref.Name}
 			}
 			return nil

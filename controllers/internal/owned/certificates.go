@@ -1,7 +1,6 @@
 package owned
 
 import (
-	"fmt"
 	"net/netip"
 	"time"
 
@@ -17,8 +16,6 @@ const (
 	// servingValidity of a self-signed serving certificate: devices refuse one of more than 825 days, whoever issued it
 	// (Apple, "Requirements for trusted certificates in iOS 13 and macOS 10.15").
 	servingValidity = 820 * day
-	// neverRenew is the shortest time before its end at which cert-manager may be told to renew a certificate.
-	neverRenew = 5 * time.Minute
 )
 
 // SelfSigned is the issuer of the roots that only this server and its manager must trust.
@@ -57,27 +54,13 @@ func (s Server) serving(from cmmeta.IssuerReference, validity time.Duration) *cm
 	c := s.certificate(s.ServingName(), from, validity)
 	c.Spec.Usages = []cmapi.KeyUsage{cmapi.UsageDigitalSignature, cmapi.UsageServerAuth}
 	c.Spec.PrivateKey.Algorithm, c.Spec.PrivateKey.Size = cmapi.RSAKeyAlgorithm, 2048 // it signs profiles too, and every device reads RSA
-	if _, err := netip.ParseAddr(s.Hostname()); err == nil {
-		c.Spec.IPAddresses = []string{s.Hostname()}
-	} else {
-		c.Spec.DNSNames = []string{s.Hostname()}
+	for _, name := range s.Hostnames() {
+		if _, err := netip.ParseAddr(name); err == nil {
+			c.Spec.IPAddresses = append(c.Spec.IPAddresses, name)
+		} else {
+			c.Spec.DNSNames = append(c.Spec.DNSNames, name)
+		}
 	}
-	return c
-}
-
-// IdentityCA is one generation of the device-identity CA. Its key is RSA, which SCEP needs, and it is never renewed: another
-// generation follows it.
-func (s Server) IdentityCA(generation int) *cmapi.Certificate {
-	from := issuer(s.sub("selfsigned"))
-	if ref := s.Spec.Apple.Identity.IssuerRef; ref != nil {
-		from = *ref
-	}
-	c := s.certificate(s.GenerationName(generation), from, s.Spec.Apple.Identity.CAValidity.Duration)
-	c.Spec.CommonName = commonName("device identity", s.Name, generation)
-	c.Spec.IsCA = true
-	c.Spec.Usages = []cmapi.KeyUsage{cmapi.UsageCertSign, cmapi.UsageCRLSign, cmapi.UsageDigitalSignature, cmapi.UsageKeyEncipherment}
-	c.Spec.PrivateKey = &cmapi.CertificatePrivateKey{Algorithm: cmapi.RSAKeyAlgorithm, Size: 3072, RotationPolicy: cmapi.RotationPolicyNever}
-	c.Spec.RenewBefore = &metav1.Duration{Duration: neverRenew}
 	return c
 }
 
@@ -86,7 +69,7 @@ func (s Server) privateCA(name, purpose string) []client.Object {
 	ca := s.certificate(name, issuer(s.sub("selfsigned")), 10*year)
 	ca.Spec.CommonName = commonName(purpose, s.Name, 1)
 	ca.Spec.IsCA = true
-	ca.Spec.Usages = []cmapi.KeyUsage{cmapi.UsageCertSign, cmapi.UsageCRLSign, cmapi.UsageDigitalSignature}
+	ca.Spec.Usages = signing()
 	ca.Spec.PrivateKey.RotationPolicy = cmapi.RotationPolicyNever
 	return []client.Object{ca, &cmapi.Issuer{ObjectMeta: s.meta(name), Spec: cmapi.IssuerSpec{
 		IssuerConfig: cmapi.IssuerConfig{CA: &cmapi.CAIssuer{SecretName: name}},
@@ -105,11 +88,6 @@ func (s Server) certificate(name string, from cmmeta.IssuerReference, validity t
 		c.Spec.Duration = &metav1.Duration{Duration: validity}
 	}
 	return c
-}
-
-// commonName keeps within the 64 characters that X.509 allows (RFC 5280, ub-common-name).
-func commonName(purpose, server string, generation int) string {
-	return fmt.Sprintf("%s %s %d", server, purpose, generation)
 }
 
 func issuer(name string) cmmeta.IssuerReference {

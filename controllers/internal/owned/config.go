@@ -6,6 +6,7 @@ import (
 	"path"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
 	"github.com/kubemdm/kubemdm/internal/serverconfig"
@@ -20,6 +21,8 @@ const (
 	dirPush     = "/etc/kubemdm/push"
 	dirPushCA   = "/etc/kubemdm/push-ca"
 	dirIdentity = "/etc/kubemdm/identity"
+	dirWSTEP    = "/etc/kubemdm/wstep"
+	dirSignIn   = "/etc/kubemdm/sign-in"
 	dirData     = "/var/lib/kubemdm"
 	configFile  = "config.json"
 )
@@ -30,7 +33,6 @@ func (s Server) ConfigMap() *corev1.ConfigMap {
 }
 
 func (s Server) config() string {
-	apple := s.Spec.Apple
 	c := serverconfig.Config{
 		Namespace: s.Namespace, Name: s.Name, Host: s.Spec.Host, Organization: s.Spec.Organization,
 		Listen:     serverconfig.Listen{Devices: listen(portDevices), Admin: listen(portAdmin), Health: listen(portHealth)},
@@ -39,15 +41,7 @@ func (s Server) config() string {
 		SealingDir:  dirSealing,
 		Store:       serverconfig.Store{SQLite: &serverconfig.SQLite{Path: path.Join(dirData, "mdm.db")}},
 		SilentAfter: serverconfig.Duration(s.Spec.SilentAfter.Duration),
-		Apple: &serverconfig.Apple{
-			Push: serverconfig.Push{Dir: dirPush, URL: apple.Push.URL, CAFile: s.pushCAFile()},
-			Identity: serverconfig.Identity{
-				Dir:         dirIdentity,
-				Validity:    serverconfig.Duration(apple.Identity.Validity.Duration),
-				RenewBefore: serverconfig.Duration(apple.Identity.RenewBefore.Duration),
-			},
-			AccessRights: int(apple.AccessRights),
-		},
+		Apple:       s.appleConfig(), Windows: s.windowsConfig(),
 	}
 	b, err := json.MarshalIndent(c, "", "  ")
 	if err != nil {
@@ -56,11 +50,46 @@ func (s Server) config() string {
 	return string(b) + "\n"
 }
 
-func (s Server) pushCAFile() string {
-	if s.Spec.Apple.Push.CAConfigMapRef == nil {
-		return ""
+func (s Server) appleConfig() *serverconfig.Apple {
+	apple := s.Spec.Apple
+	if apple == nil {
+		return nil
 	}
-	return path.Join(dirPushCA, serverconfig.CAFile)
+	c := &serverconfig.Apple{
+		Push:         serverconfig.Push{Dir: dirPush, URL: apple.Push.URL},
+		Identity:     identityConfig(dirIdentity, apple.Identity.Validity, apple.Identity.RenewBefore),
+		AccessRights: int(apple.AccessRights),
+	}
+	if apple.Push.CAConfigMapRef != nil {
+		c.Push.CAFile = path.Join(dirPushCA, serverconfig.CAFile)
+	}
+	return c
+}
+
+func (s Server) windowsConfig() *serverconfig.Windows {
+	windows := s.Spec.Windows
+	if windows == nil {
+		return nil
+	}
+	c := &serverconfig.Windows{
+		ManagementHost: windows.ManagementHost,
+		Identity:       identityConfig(dirWSTEP, windows.Identity.Validity, windows.Identity.RenewBefore),
+		Authentication: serverconfig.Authentication{
+			Require: serverconfig.Require(windows.Authentication.Require), TrustedProxies: windows.Authentication.TrustedProxies,
+		},
+		PollEvery: serverconfig.Duration(windows.PollEvery.Duration), VerifyEvery: serverconfig.Duration(windows.VerifyEvery.Duration),
+	}
+	if signIn := windows.SignIn; signIn != nil {
+		c.SignIn = &serverconfig.SignIn{
+			IssuerURL: signIn.IssuerURL, ClientID: signIn.ClientID, Dir: dirSignIn,
+			Token: s.Namespace + "/" + signIn.EnrollmentTokenRef.Name, Domains: signIn.Domains,
+		}
+	}
+	return c
+}
+
+func identityConfig(dir string, validity, renewBefore metav1.Duration) serverconfig.Identity {
+	return serverconfig.Identity{Dir: dir, Validity: serverconfig.Duration(validity.Duration), RenewBefore: serverconfig.Duration(renewBefore.Duration)}
 }
 
 func listen(port int) string { return fmt.Sprintf(":%d", port) }

@@ -27,6 +27,9 @@ const (
 	portHealth  = 8080
 )
 
+// portHTTPS is that of https URLs without one.
+const portHTTPS = 443
+
 // AdminClientName is the common name by which a server knows its manager.
 const AdminClientName = "kubemdm-manager"
 
@@ -59,14 +62,11 @@ func (s Server) PushName() string { return s.sub("push") }
 // SealingName names the Secret with the sealing keys, which nothing can replace.
 func (s Server) SealingName() string { return s.sub("sealing") }
 
-// IdentityName names the Secret with all generations of the device-identity CA.
-func (s Server) IdentityName() string { return s.sub("identity") }
+// SignInName names the Secret with the credentials for the OpenID Connect issuer that were found good.
+func (s Server) SignInName() string { return s.sub("sign-in") }
 
 // ClaimName names the volume claim of the first pod.
 func (s Server) ClaimName() string { return dataVolume + "-" + s.Name + "-0" }
-
-// GenerationName names the Certificate and the Secret of one generation of the device-identity CA.
-func (s Server) GenerationName(n int) string { return s.sub(fmt.Sprintf("device-identity-ca-%d", n)) }
 
 // ServingSecret is the Secret of the certificate that devices see.
 func (s Server) ServingSecret() string {

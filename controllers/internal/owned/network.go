@@ -41,13 +41,14 @@ func (s Server) AdminService() *corev1.Service {
 	}}
 }
 
-// NetworkPolicy lets devices in from everywhere and the manager to the internal API, and lets the server out to DNS and to push services.
+// NetworkPolicy lets devices in from everywhere and the manager to the internal API, and lets the server out to DNS, to push services and to the
+// issuer at which people sign in.
 func (s Server) NetworkPolicy() *networkingv1.NetworkPolicy {
 	manager := networkingv1.NetworkPolicyPeer{
 		NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: s.ManagerNamespace}},
 		PodSelector:       &metav1.LabelSelector{MatchLabels: map[string]string{labelName: "kubemdm"}},
 	}
-	return &networkingv1.NetworkPolicy{ObjectMeta: s.meta(s.Name), Spec: networkingv1.NetworkPolicySpec{
+	policy := &networkingv1.NetworkPolicy{ObjectMeta: s.meta(s.Name), Spec: networkingv1.NetworkPolicySpec{
 		PodSelector: metav1.LabelSelector{MatchLabels: s.Selector()},
 		PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress},
 		Ingress: []networkingv1.NetworkPolicyIngressRule{
@@ -60,24 +61,40 @@ func (s Server) NetworkPolicy() *networkingv1.NetworkPolicy {
 		},
 		Egress: []networkingv1.NetworkPolicyEgressRule{
 			{Ports: []networkingv1.NetworkPolicyPort{port(corev1.ProtocolUDP, 53), port(corev1.ProtocolTCP, 53)}},
-			{Ports: s.pushPorts()},
 		},
 	}}
+	// A rule without ports would allow them all.
+	if ports := s.outbound(); len(ports) > 0 {
+		policy.Spec.Egress = append(policy.Spec.Egress, networkingv1.NetworkPolicyEgressRule{Ports: ports})
+	}
+	return policy
 }
 
-// pushPorts are Apple's two (443 and 2197) and the one of another push service.
-func (s Server) pushPorts() []networkingv1.NetworkPolicyPort {
-	numbers := []int{443, 2197}
-	if u, err := url.Parse(s.Spec.Apple.Push.URL); err == nil {
-		if n, err := strconv.Atoi(u.Port()); err == nil && !slices.Contains(numbers, n) {
-			numbers = append(numbers, n)
-		}
+// outbound are the ports of the services that the server calls: Apple's push service has two (443 and 2197), others the one of their URL.
+func (s Server) outbound() []networkingv1.NetworkPolicyPort {
+	var numbers []int
+	if s.Spec.Apple != nil {
+		numbers = append(numbers, portHTTPS, 2197, urlPort(s.Spec.Apple.Push.URL))
 	}
+	if s.Spec.Windows != nil && s.Spec.Windows.SignIn != nil {
+		numbers = append(numbers, urlPort(s.Spec.Windows.SignIn.IssuerURL))
+	}
+	slices.Sort(numbers)
 	var ports []networkingv1.NetworkPolicyPort
-	for _, n := range numbers {
+	for _, n := range slices.Compact(numbers) {
 		ports = append(ports, port(corev1.ProtocolTCP, n))
 	}
 	return ports
+}
+
+// urlPort is the port of an https URL.
+func urlPort(text string) int {
+	if u, err := url.Parse(text); err == nil {
+		if n, err := strconv.Atoi(u.Port()); err == nil {
+			return n
+		}
+	}
+	return portHTTPS
 }
 
 func port(protocol corev1.Protocol, n int) networkingv1.NetworkPolicyPort {
@@ -92,7 +109,7 @@ func (s Server) PodDisruptionBudget() *policyv1.PodDisruptionBudget {
 	}}
 }
 
-// Ingress hands requests for the host on to the server. Requests carry their signature in a header of several KiB: where the controller
+// Ingress hands requests for the hosts on to the server. Requests carry their signature in a header of several KiB: where the controller
 // can pass TLS through, no limit of its own applies, and the devices see the server's certificate.
 func (s Server) Ingress() *networkingv1.Ingress {
 	exposure := s.Spec.Exposure.Ingress
@@ -103,23 +120,22 @@ func (s Server) Ingress() *networkingv1.Ingress {
 		"nginx.ingress.kubernetes.io/proxy-body-size":  "16m",
 	}, exposure.Annotations)
 	ingress := &networkingv1.Ingress{ObjectMeta: meta, Spec: networkingv1.IngressSpec{
-		TLS: []networkingv1.IngressTLS{{Hosts: []string{s.Hostname()}, SecretName: s.ServingSecret()}},
-		Rules: []networkingv1.IngressRule{{Host: s.Hostname(), IngressRuleValue: networkingv1.IngressRuleValue{HTTP: &networkingv1.HTTPIngressRuleValue{
-			Paths: []networkingv1.HTTPIngressPath{{
-				Path: "/", PathType: ptr.To(networkingv1.PathTypePrefix),
-				Backend: networkingv1.IngressBackend{Service: &networkingv1.IngressServiceBackend{
-					Name: s.Name, Port: networkingv1.ServiceBackendPort{Name: "https"},
-				}},
-			}},
-		}}}},
+		TLS: []networkingv1.IngressTLS{{Hosts: s.Hostnames(), SecretName: s.ServingSecret()}},
 	}}
+	everything := networkingv1.IngressRuleValue{HTTP: &networkingv1.HTTPIngressRuleValue{Paths: []networkingv1.HTTPIngressPath{{
+		Path: "/", PathType: ptr.To(networkingv1.PathTypePrefix),
+		Backend: networkingv1.IngressBackend{Service: &networkingv1.IngressServiceBackend{Name: s.Name, Port: networkingv1.ServiceBackendPort{Name: "https"}}},
+	}}}}
+	for _, host := range s.Hostnames() {
+		ingress.Spec.Rules = append(ingress.Spec.Rules, networkingv1.IngressRule{Host: host, IngressRuleValue: everything})
+	}
 	if exposure.ClassName != "" {
 		ingress.Spec.IngressClassName = &exposure.ClassName
 	}
 	return ingress
 }
 
-// TLSRoute passes TLS for the host through to the server.
+// TLSRoute passes TLS for the hosts through to the server.
 func (s Server) TLSRoute() *gatewayv1.TLSRoute {
 	route := &gatewayv1.TLSRoute{ObjectMeta: s.meta(s.Name)}
 	for _, p := range s.Spec.Exposure.Gateway.ParentRefs {
@@ -132,15 +148,23 @@ func (s Server) TLSRoute() *gatewayv1.TLSRoute {
 		}
 		route.Spec.ParentRefs = append(route.Spec.ParentRefs, parent)
 	}
-	route.Spec.Hostnames = []gatewayv1.Hostname{gatewayv1.Hostname(s.Hostname())}
+	for _, host := range s.Hostnames() {
+		route.Spec.Hostnames = append(route.Spec.Hostnames, gatewayv1.Hostname(host))
+	}
 	route.Spec.Rules = []gatewayv1.TLSRouteRule{{BackendRefs: []gatewayv1.BackendRef{{BackendObjectReference: gatewayv1.BackendObjectReference{
 		Name: gatewayv1.ObjectName(s.Name), Port: ptr.To(s.Spec.Exposure.Service.Port),
 	}}}}}
 	return route
 }
 
-// Hostname is the host without its port.
-func (s Server) Hostname() string {
-	name, _, _ := strings.Cut(s.Spec.Host, ":")
-	return name
+// Hostnames are those by which devices call the server, without ports: the host and, if there is another one, that of management sessions.
+func (s Server) Hostnames() []string {
+	hosts := []string{s.Spec.Host}
+	if s.Spec.Windows != nil && s.Spec.Windows.ManagementHost != "" {
+		hosts = append(hosts, s.Spec.Windows.ManagementHost)
+	}
+	for i, host := range hosts {
+		hosts[i], _, _ = strings.Cut(host, ":")
+	}
+	return hosts
 }

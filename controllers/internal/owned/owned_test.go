@@ -51,6 +51,21 @@ func minimal() owned.Server {
 	}}
 }
 
+// windows is a server for PCs only, with nothing but what is required.
+func windows() owned.Server {
+	hours := func(h int) metav1.Duration { return metav1.Duration{Duration: time.Duration(h) * time.Hour} }
+	s := minimal()
+	s.Spec.Apple = nil
+	s.Spec.Windows = &mdmv1alpha1.WindowsServer{
+		Identity: mdmv1alpha1.WindowsIdentity{
+			DeviceIdentity: mdmv1alpha1.DeviceIdentity{Validity: hours(8760), CAValidity: hours(87600)}, RenewBefore: hours(1008),
+		},
+		Authentication: mdmv1alpha1.WindowsAuthentication{Require: mdmv1alpha1.WindowsProofDigest},
+		PollEvery:      hours(8), VerifyEvery: hours(8),
+	}
+	return s
+}
+
 // full uses every field.
 func full() owned.Server {
 	s := minimal()
@@ -61,6 +76,15 @@ func full() owned.Server {
 	spec.TLS = mdmv1alpha1.ServingTLS{Type: mdmv1alpha1.TLSIssuer, IssuerRef: &cmmeta.IssuerReference{Kind: "ClusterIssuer", Name: "letsencrypt"}}
 	spec.Apple.Identity.IssuerRef = &cmmeta.IssuerReference{Kind: "Issuer", Name: "corporate"}
 	spec.Apple.Push = mdmv1alpha1.ApplePush{URL: "https://apns.fake.svc:5223", CAConfigMapRef: &mdmv1alpha1.KeyReference{Name: "fake-apns", Key: "root.pem"}}
+	spec.Windows = windows().Spec.Windows
+	spec.Windows.ManagementHost = "devices.example.com:8443"
+	spec.Windows.Identity.IssuerRef = &cmmeta.IssuerReference{Kind: "Issuer", Name: "corporate"}
+	spec.Windows.Authentication = mdmv1alpha1.WindowsAuthentication{Require: mdmv1alpha1.WindowsProofCertificate, TrustedProxies: []string{"10.0.0.0/8"}}
+	spec.Windows.SignIn = &mdmv1alpha1.WindowsSignIn{
+		IssuerURL: "https://login.example.com:9000/realms/staff", ClientID: "kubemdm",
+		ClientSecretRef: mdmv1alpha1.KeyReference{Name: "oidc", Key: "secret"}, CASecretRef: &mdmv1alpha1.KeyReference{Name: "oidc", Key: "ca"},
+		EnrollmentTokenRef: mdmv1alpha1.LocalReference{Name: "staff"}, Domains: []string{"example.com"},
+	}
 	spec.Exposure = mdmv1alpha1.Exposure{
 		Service: mdmv1alpha1.ServiceExposure{Type: mdmv1alpha1.ServiceLoadBalancer, Port: 8443, NodePort: 30443, Annotations: map[string]string{"lb": "nlb"}},
 		Ingress: &mdmv1alpha1.IngressExposure{ClassName: "nginx", Annotations: map[string]string{"nginx.ingress.kubernetes.io/proxy-body-size": "32m"}},
@@ -92,12 +116,13 @@ func TestGolden(t *testing.T) {
 	for name, objects := range map[string][]client.Object{
 		"minimal": append([]client.Object{
 			minimal().ConfigMap(), minimal().StatefulSet(), minimal().Service(), minimal().AdminService(), minimal().NetworkPolicy(),
-			minimal().SelfSigned(), minimal().IdentityCA(1),
+			minimal().SelfSigned(), minimal().AppleCA().Generation(1),
 		}, append(minimal().AdminPKI(), minimal().ServingPKI()...)...),
 		"full": append([]client.Object{
 			full().ConfigMap(), full().StatefulSet(), full().Service(), full().NetworkPolicy(), full().PodDisruptionBudget(), full().Ingress(),
-			full().TLSRoute(), full().IdentityCA(2),
+			full().TLSRoute(), full().AppleCA().Generation(2), full().WindowsCA().Generation(2),
 		}, full().ServingPKI()...),
+		"windows":      {windows().ConfigMap(), windows().StatefulSet(), windows().NetworkPolicy(), windows().WindowsCA().Generation(1)},
 		"given-secret": append(secretTLS.ServingPKI(), secretTLS.StatefulSet()),
 		"address":      address.ServingPKI(),
 	} {
@@ -137,7 +162,7 @@ func golden(t *testing.T, name string, objects []client.Object) {
 }
 
 func TestConfigIsWhatTheServerReads(t *testing.T) {
-	for _, s := range []owned.Server{minimal(), full()} {
+	for _, s := range []owned.Server{minimal(), full(), windows()} {
 		c, err := serverconfig.Parse([]byte(s.ConfigMap().Data["config.json"]))
 		if err != nil {
 			t.Fatal(err)
@@ -183,6 +208,9 @@ func TestPodIsReplacedForItsConfigurationOnly(t *testing.T) {
 	}
 	if template(func(s *owned.Server) { s.Status.SealingKeys = []string{"key-2"} }) != base {
 		t.Error("another sealing key replaces the pod")
+	}
+	if template(func(s *owned.Server) { s.Spec.Apple.Identity.IssuerRef = &cmmeta.IssuerReference{Name: "another"} }) != base {
+		t.Error("another issuer of the next generation replaces the pod")
 	}
 	if template(func(s *owned.Server) { s.Spec.Organization = "Another" }) == base {
 		t.Error("another configuration does not replace the pod, which reads it only at its start")

@@ -113,26 +113,40 @@ func probe(path string, period, failures int32) *corev1.Probe {
 
 func (s Server) volumes() ([]corev1.Volume, []corev1.VolumeMount) {
 	volumes := []corev1.Volume{
-		{Name: "config", VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
-			LocalObjectReference: corev1.LocalObjectReference{Name: s.ConfigName()},
-		}}},
+		configMapVolume("config", s.ConfigName()),
 		secretVolume("serving", s.ServingSecret()), secretVolume("admin", s.AdminName()), secretVolume("sealing", s.SealingName()),
-		secretVolume("identity", s.IdentityName()), secretVolume("push", s.PushName()),
 	}
 	mounts := []corev1.VolumeMount{
 		{Name: dataVolume, MountPath: dirData},
 		readOnly("config", dirConfig), readOnly("serving", dirServing), readOnly("admin", dirAdmin), readOnly("sealing", dirSealing),
-		readOnly("identity", dirIdentity), readOnly("push", dirPush),
 	}
-	volumes[len(volumes)-1].Secret.Optional = ptr.To(true) // a server starts without a push certificate and takes it up later
-	if ref := s.Spec.Apple.Push.CAConfigMapRef; ref != nil {
-		volumes = append(volumes, corev1.Volume{Name: "push-ca", VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
-			LocalObjectReference: corev1.LocalObjectReference{Name: ref.Name},
-			Items:                []corev1.KeyToPath{{Key: ref.Key, Path: serverconfig.CAFile}},
-		}}})
-		mounts = append(mounts, readOnly("push-ca", dirPushCA))
+	mount := func(volume corev1.Volume, dir string) {
+		volumes, mounts = append(volumes, volume), append(mounts, readOnly(volume.Name, dir))
+	}
+	if apple := s.Spec.Apple; apple != nil {
+		mount(secretVolume("identity", s.AppleCA().SecretName), dirIdentity)
+		push := secretVolume("push", s.PushName())
+		push.Secret.Optional = ptr.To(true) // a server starts without a push certificate and takes it up later
+		mount(push, dirPush)
+		if ref := apple.Push.CAConfigMapRef; ref != nil {
+			ca := configMapVolume("push-ca", ref.Name)
+			ca.ConfigMap.Items = []corev1.KeyToPath{{Key: ref.Key, Path: serverconfig.CAFile}}
+			mount(ca, dirPushCA)
+		}
+	}
+	if windows := s.Spec.Windows; windows != nil {
+		mount(secretVolume("wstep", s.WindowsCA().SecretName), dirWSTEP)
+		if windows.SignIn != nil {
+			mount(secretVolume("sign-in", s.SignInName()), dirSignIn)
+		}
 	}
 	return volumes, mounts
+}
+
+func configMapVolume(name, configMap string) corev1.Volume {
+	return corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{
+		ConfigMap: &corev1.ConfigMapVolumeSource{LocalObjectReference: corev1.LocalObjectReference{Name: configMap}},
+	}}
 }
 
 func secretVolume(name, secret string) corev1.Volume {
