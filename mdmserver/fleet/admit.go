@@ -35,6 +35,14 @@ func gatherClaim(tx *txn, id Identity, ch Channel) (*claim, error) {
 	return c, err
 }
 
+// otherPlatform: the protocols share the names of devices, and none speaks for a device of another one.
+func otherPlatform(c *claim) error {
+	if c.device != nil && c.device.Platform != c.channel.Kind.platform() {
+		return ErrWrongIdentity
+	}
+	return nil
+}
+
 // check is one reason to refuse a claim.
 type check func(*claim) error
 
@@ -110,7 +118,7 @@ func userWithoutDevice(c *claim) error {
 
 // speaks decides whether the claim is that of the device's own live enrolment.
 func speaks(c *claim) error {
-	return refuse(c, otherDevice, notEnrolled, otherEnrolment, rejected, unknownAndOld, userWithoutDevice)
+	return refuse(c, otherPlatform, otherDevice, notEnrolled, otherEnrolment, rejected, unknownAndOld, userWithoutDevice)
 }
 
 // manages is speaks for messages that only a fully enrolled device sends.
@@ -184,7 +192,7 @@ func (c *claim) taken() *DeviceRow {
 
 // enrols decides whether an Authenticate with this claim is accepted.
 func enrols(c *claim, facts DeviceFacts) error {
-	if err := refuse(c, userAlone, otherDevice, unknownEnrolment, usedUp, rejected); err != nil {
+	if err := refuse(c, userAlone, otherPlatform, otherDevice, unknownEnrolment, usedUp, rejected); err != nil {
 		return err
 	}
 	if c.sameEnrolment() {

@@ -47,6 +47,9 @@ func (f *Fleet) TokenUpdate(ctx context.Context, id Identity, ch Channel, push P
 	return f.identified(ctx, id, ch, speaks, func(tx *txn, c *claim) error {
 		device := c.device
 		before := *device
+		if device.State == adminapi.DevicePending {
+			device.State, device.EnrolledAt = adminapi.DeviceEnrolled, tx.now
+		}
 		if err := f.activate(tx, c); err != nil {
 			return err
 		}
@@ -74,12 +77,9 @@ func (f *Fleet) TokenUpdate(ctx context.Context, id Identity, ch Channel, push P
 	})
 }
 
-// activate makes the identity the one in use, and the device enrolled.
+// activate makes the identity the one in use, if it is newer. The caller stores the device.
 func (f *Fleet) activate(tx *txn, c *claim) error {
 	d, id := c.device, c.identity
-	if d.State == adminapi.DevicePending {
-		d.State, d.EnrolledAt = adminapi.DeviceEnrolled, tx.now
-	}
 	if id.Fingerprint == d.Fingerprint || id.NotBefore.Before(d.IdentityNotBefore) {
 		return nil
 	}
@@ -220,7 +220,7 @@ func end(tx *txn, d *DeviceRow, reason string) error {
 		return err
 	}
 	d.State, d.EndReason, d.EndedAt = adminapi.DeviceEnded, reason, tx.now
-	d.BootstrapToken, d.UnlockToken, d.Blocked, d.RenewingSince = nil, nil, nil, zeroTime
+	d.BootstrapToken, d.UnlockToken, d.DigestSecret, d.Blocked, d.RenewingSince = nil, nil, nil, nil, zeroTime
 	tx.touch(adminapi.KindDevice, d.ID)
 	return tx.PutDevice(*d)
 }
@@ -245,12 +245,17 @@ func closeEnrolment(tx *txn, d *DeviceRow) error {
 	if err := tx.DeleteUserChannels(d.ID, ""); err != nil {
 		return err
 	}
-	return tx.PutChannel(ChannelRow{Channel: Channel{ID: d.ID, DeviceID: d.ID, Kind: deviceChannelKind(d.Kind)}, Scope: adminapi.ScopeSystem})
+	return tx.PutChannel(ChannelRow{Channel: d.channel(), Scope: adminapi.ScopeSystem})
 }
 
-func deviceChannelKind(k adminapi.EnrollmentKind) ChannelKind {
-	if k == adminapi.EnrollmentUser {
-		return ChannelUserEnrollmentDevice
+// channel is the device's own channel.
+func (d *DeviceRow) channel() Channel {
+	ch := Channel{ID: d.ID, DeviceID: d.ID, Kind: ChannelDevice}
+	switch {
+	case d.Platform == adminapi.PlatformWindows:
+		ch.Kind = ChannelWindows
+	case d.Kind == adminapi.EnrollmentUser:
+		ch.Kind = ChannelUserEnrollmentDevice
 	}
-	return ChannelDevice
+	return ch
 }

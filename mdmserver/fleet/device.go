@@ -74,7 +74,7 @@ func (f *Fleet) fullDevice(tx *txn, d *DeviceRow) (adminapi.Device, error) {
 	for _, c := range channels {
 		if c.IsDevice() {
 			device.PushUnregistered = c.Unregistered
-		} else if c.Enabled {
+		} else if c.Enabled && c.Kind != ChannelWindowsUser { // Windows does not say who they are
 			device.Users++
 		}
 	}

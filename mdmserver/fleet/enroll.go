@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/kubemdm/kubemdm/internal/adminapi"
@@ -16,11 +17,13 @@ import (
 // challengeLife is how long a challenge can be redeemed, and how long its certificate can be fetched again with the same key.
 const challengeLife = 10 * time.Minute
 
-// usable says why the token can enrol nothing now, or nil.
-func (t *TokenRow) usable(now time.Time) error {
+// usable says why the token can enrol no device of the platform now, or nil.
+func (t *TokenRow) usable(platform adminapi.Platform, now time.Time) error {
 	switch {
 	case t == nil:
 		return ErrTokenUnknown
+	case !slices.Contains(t.platforms(), platform):
+		return ErrTokenPlatform
 	case !t.ExpiresAt.IsZero() && !now.Before(t.ExpiresAt):
 		return ErrTokenExpired
 	case t.MaxUses > 0 && t.Uses >= t.MaxUses:
@@ -29,8 +32,16 @@ func (t *TokenRow) usable(now time.Time) error {
 	return nil
 }
 
+// platforms are those that the token enrols; one that names none is from the time when there were Apple devices only.
+func (t *TokenRow) platforms() []adminapi.Platform {
+	if len(t.Platforms) == 0 {
+		return []adminapi.Platform{adminapi.PlatformApple}
+	}
+	return t.Platforms
+}
+
 // IssueChallenge mints a challenge and a new enrolment for whoever holds the token, of which it gets the lower-case hex SHA-256. No use is
-// counted. Errors: ErrTokenUnknown, ErrTokenExpired, ErrTokenExhausted.
+// counted. Errors: ErrTokenUnknown, ErrTokenPlatform, ErrTokenExpired, ErrTokenExhausted.
 func (f *Fleet) IssueChallenge(ctx context.Context, tokenHash string, params EnrollmentParams) (Challenge, error) {
 	var ch Challenge
 	err := f.update(ctx, func(tx *txn) error {
@@ -38,7 +49,7 @@ func (f *Fleet) IssueChallenge(ctx context.Context, tokenHash string, params Enr
 		if err != nil {
 			return err
 		}
-		if err := token.usable(tx.now); err != nil {
+		if err := token.usable(adminapi.PlatformApple, tx.now); err != nil {
 			return err
 		}
 		id, err := f.uuid()
@@ -92,7 +103,8 @@ func (f *Fleet) RedeemChallenge(ctx context.Context, secret, publicKeySHA256 str
 		if err := tx.PutChallenge(*row); err != nil {
 			return err
 		}
-		return recordIdentity(tx, row.EnrollmentID, der)
+		_, err = recordIdentity(tx, row.EnrollmentID, der, "")
+		return err
 	})
 	return der, err
 }
@@ -106,19 +118,28 @@ func openEnrolment(tx *txn, ch *ChallengeRow) error {
 	if err != nil {
 		return err
 	}
-	if err := token.usable(tx.now); err != nil {
+	if err := token.usable(adminapi.PlatformApple, tx.now); err != nil {
 		return err
 	}
+	issued := token.enrolment(ch.EnrollmentID, tx.now)
+	issued.Params = ch.Params
+	if err := tx.PutEnrollment(issued); err != nil {
+		return err
+	}
+	return spend(tx, token)
+}
+
+// spend counts a use of the token.
+func spend(tx *txn, token *TokenRow) error {
 	token.Uses++
 	token.LastUsed = tx.now
-	if err := tx.PutToken(*token); err != nil {
-		return err
-	}
 	tx.touch(adminapi.KindToken, string(token.Key))
-	return tx.PutEnrollment(EnrollmentRow{
-		ID: ch.EnrollmentID, Token: token.Key, Labels: token.Labels, SerialNumber: token.SerialNumber, UDID: token.UDID,
-		Params: ch.Params, IssuedAt: tx.now,
-	})
+	return tx.PutToken(*token)
+}
+
+// enrolment is a new enrolment by the token.
+func (t *TokenRow) enrolment(id string, now time.Time) EnrollmentRow {
+	return EnrollmentRow{ID: id, Token: t.Key, Labels: t.Labels, SerialNumber: t.SerialNumber, UDID: t.UDID, IssuedAt: now}
 }
 
 func renewable(tx *txn, enrollmentID string) error {
@@ -139,23 +160,28 @@ func renewable(tx *txn, enrollmentID string) error {
 	return nil
 }
 
-func recordIdentity(tx *txn, enrollmentID string, der []byte) error {
+// recordIdentity stores an issued certificate; publicKey is empty for Apple devices.
+func recordIdentity(tx *txn, enrollmentID string, der []byte, publicKey string) (Identity, error) {
 	cert, err := x509.ParseCertificate(der)
 	if err != nil {
-		return fmt.Errorf("reading the issued certificate: %w", err)
+		return Identity{}, fmt.Errorf("reading the issued certificate: %w", err)
 	}
 	sum := sha256.Sum256(der)
-	return tx.PutIdentity(IdentityRow{
-		Fingerprint: hex.EncodeToString(sum[:]), EnrollmentID: enrollmentID, NotBefore: cert.NotBefore.UTC(), NotAfter: cert.NotAfter.UTC(),
-	})
+	id := Identity{Fingerprint: hex.EncodeToString(sum[:]), EnrollmentID: enrollmentID, NotBefore: cert.NotBefore.UTC(), NotAfter: cert.NotAfter.UTC()}
+	row := id.row()
+	row.PublicKey = publicKey
+	return id, tx.PutIdentity(row)
+}
+
+func (id Identity) row() IdentityRow {
+	return IdentityRow{Fingerprint: id.Fingerprint, EnrollmentID: id.EnrollmentID, NotBefore: id.NotBefore, NotAfter: id.NotAfter}
 }
 
 // Authenticate handles the first message of an enrolment. With the device's live enrolment it is a renewal or a retry and changes nothing but
 // facts; with a new one it starts that, if the claim is good. Errors: ErrNotEnrolled (an enrolment that the store does not know), ErrWrongIdentity,
 // ErrSuperseded, ErrReenrolmentBlocked, which is recorded on the device.
 func (f *Fleet) Authenticate(ctx context.Context, id Identity, ch Channel, facts DeviceFacts, topic string) error {
-	var refusal error
-	err := f.update(ctx, func(tx *txn) error {
+	return f.update(ctx, func(tx *txn) error {
 		c, err := gatherClaim(tx, id, ch)
 		if err != nil {
 			return err
@@ -163,11 +189,8 @@ func (f *Fleet) Authenticate(ctx context.Context, id Identity, ch Channel, facts
 		if c.namesake, err = tx.DeviceWithSerial(facts.SerialNumber, ch.DeviceID); err != nil {
 			return err
 		}
-		if refusal = enrols(c, facts); refusal != nil {
-			if errors.Is(refusal, ErrReenrolmentBlocked) {
-				return recordBlocked(tx, c)
-			}
-			return nil
+		if err := enrols(c, facts); err != nil {
+			return c.refused(tx, err)
 		}
 		if c.sameEnrolment() {
 			if err := adopt(tx, c); err != nil {
@@ -175,19 +198,27 @@ func (f *Fleet) Authenticate(ctx context.Context, id Identity, ch Channel, facts
 			}
 			return learn(tx, c.device, facts)
 		}
-		return f.startEnrolment(tx, c, facts, topic)
-	})
-	if err != nil {
+		_, err = f.startEnrolment(tx, c, facts, topic)
 		return err
-	}
-	return refusal
+	})
 }
 
-func recordBlocked(tx *txn, c *claim) error {
-	device := c.taken()
-	device.Blocked = &adminapi.BlockedEnrollment{Since: tx.now, Token: c.issued.Token}
+// refused returns the refusal of an enrolment, after it was noted on a device that would have been taken over.
+func (c *claim) refused(tx *txn, refusal error) error {
+	if !errors.Is(refusal, ErrReenrolmentBlocked) {
+		return refusal
+	}
+	return block(tx, c.taken(), c.issued.Token)
+}
+
+// block notes on a device that an enrolment by the token was refused for its sake, and refuses it.
+func block(tx *txn, device *DeviceRow, token adminapi.Key) error {
+	device.Blocked = &adminapi.BlockedEnrollment{Since: tx.now, Token: token}
 	tx.touch(adminapi.KindDevice, device.ID)
-	return tx.PutDevice(*device)
+	if err := tx.PutDevice(*device); err != nil {
+		return err
+	}
+	return recorded{ErrReenrolmentBlocked}
 }
 
 // adopt stores a certificate that a restored store does not know (see unknownAndOld).
@@ -195,10 +226,9 @@ func adopt(tx *txn, c *claim) error {
 	if c.known != nil {
 		return nil
 	}
-	c.known = &IdentityRow{
-		Fingerprint: c.identity.Fingerprint, EnrollmentID: c.identity.EnrollmentID, NotBefore: c.identity.NotBefore, NotAfter: c.identity.NotAfter,
-	}
-	return tx.PutIdentity(*c.known)
+	row := c.identity.row()
+	c.known = &row
+	return tx.PutIdentity(row)
 }
 
 // learn merges what a device says of itself, but for what names it: that is settled when it enrols, and nobody may take another's name later.
@@ -231,32 +261,38 @@ func (d DeviceFacts) merge(newer DeviceFacts) DeviceFacts {
 
 // startEnrolment puts a pending enrolment in the place of whatever the device was before. A device that enrols anew has nothing of
 // what it had.
-func (f *Fleet) startEnrolment(tx *txn, c *claim, facts DeviceFacts, topic string) error {
+func (f *Fleet) startEnrolment(tx *txn, c *claim, facts DeviceFacts, topic string) (*DeviceRow, error) {
 	if c.device != nil {
 		if err := closeEnrolment(tx, c.device); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	if c.namesake != nil { // the device has another logic board, say, or never finished its first attempt
-		if err := end(tx, c.namesake, adminapi.EndReleased); err != nil {
-			return err
-		}
+	if err := displace(tx, c); err != nil {
+		return nil, err
 	}
 	c.issued.DeviceID = c.channel.DeviceID
 	if err := tx.PutEnrollment(*c.issued); err != nil {
-		return err
+		return nil, err
 	}
 	device := DeviceRow{
-		ID: c.channel.DeviceID, Platform: adminapi.PlatformApple, Kind: enrollmentKind(c.channel.Kind), State: adminapi.DevicePending, EnrollmentID: c.issued.ID, Facts: facts,
-		Token: c.issued.Token, TokenLabels: c.issued.Labels, Bound: c.issued.boundTo(c.channel.DeviceID, facts), Params: c.issued.Params,
+		ID: c.channel.DeviceID, Platform: c.channel.Kind.platform(), Kind: enrollmentKind(c.channel.Kind), State: adminapi.DevicePending, EnrollmentID: c.issued.ID,
+		Facts: facts, Token: c.issued.Token, TokenLabels: c.issued.Labels, Bound: c.issued.boundTo(c.channel.DeviceID, facts), Params: c.issued.Params,
 		Intent: adminapi.IntentManage, Fingerprint: c.identity.Fingerprint, IdentityNotBefore: c.identity.NotBefore,
 		IdentityNotAfter: c.identity.NotAfter, RenewAt: f.renewAt(c.identity), LastSeen: tx.now,
 	}
 	if err := tx.PutDevice(device); err != nil {
-		return err
+		return nil, err
 	}
 	tx.touch(adminapi.KindDevice, device.ID)
-	return tx.PutChannel(ChannelRow{Channel: c.channel, Scope: scopeOf(c.channel), Topic: topic})
+	return &device, tx.PutChannel(ChannelRow{Channel: c.channel, Scope: scopeOf(c.channel), Topic: topic})
+}
+
+// displace ends the enrolment of the namesake: the device has another logic board, say, or never finished its first attempt.
+func displace(tx *txn, c *claim) error {
+	if c.namesake == nil {
+		return nil
+	}
+	return end(tx, c.namesake, adminapi.EndReleased)
 }
 
 func enrollmentKind(k ChannelKind) adminapi.EnrollmentKind {

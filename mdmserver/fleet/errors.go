@@ -18,8 +18,14 @@ var (
 	ErrTokenUnknown   = wrap(ErrTokenUnusable, "it is unknown")
 	ErrTokenExpired   = wrap(ErrTokenUnusable, "it has expired")
 	ErrTokenExhausted = wrap(ErrTokenUnusable, "it is used up")
-	// ErrChallenge: the SCEP challenge is unknown, expired or was redeemed with another key.
+	ErrTokenPlatform  = wrap(ErrTokenUnusable, "it is not for devices of this platform")
+	ErrTokenDevice    = wrap(ErrTokenUnusable, "it is for another device")
+	// ErrChallenge: the SCEP challenge or sign-in ticket is unknown, expired or was redeemed with another key.
 	ErrChallenge = errors.New("the challenge is unknown, expired or used")
+	// ErrNotDue: the certificate of a Windows device is not to be renewed yet.
+	ErrNotDue = errors.New("the renewal is not due")
+	// ErrKeyReused: a renewal asks for a certificate of a key that had one before.
+	ErrKeyReused = errors.New("the public key was certified before")
 	// ErrUnavailable: the store cannot write or read now (disk full, locked, shutting down). Retry later; nothing was changed.
 	ErrUnavailable = errors.New("the store is unavailable")
 )

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -35,6 +36,8 @@ type Options struct {
 	// RenewBefore is how long before its end an identity is renewed; 0 means DefaultRenewBefore. Up to a tenth of it is added per
 	// enrolment, so that a fleet enrolled in one day is not renewed in one day.
 	RenewBefore time.Duration
+	// VerifyEvery is how often what is on a Windows device is read back; 0 means DefaultVerifyEvery.
+	VerifyEvery time.Duration
 	// Log gets what only the operator of the server can act on; nil discards it. It never holds an identifier.
 	Log *slog.Logger
 }
@@ -44,6 +47,7 @@ type Options struct {
 const (
 	DefaultSilentAfter = 7 * 24 * time.Hour
 	DefaultRenewBefore = 180 * 24 * time.Hour
+	DefaultVerifyEvery = 8 * time.Hour
 )
 
 // Fleet decides. Its methods are safe for concurrent use; each is one transaction.
@@ -54,7 +58,10 @@ type Fleet struct {
 	epoch   string
 	lease   atomic.Int64
 
-	work chan struct{}
+	work   chan struct{}
+	stale  chan struct{}                        // gets a value soon after a transaction
+	agents atomic.Pointer[map[string]AgentView] // by node key hash; nil until RunAgents has read them
+	lookup chan struct{}                        // holds a value for each agent that is being looked for in the store
 
 	mu      sync.Mutex
 	changed chan struct{}        // closed and replaced when a transaction marked something dirty
@@ -63,7 +70,10 @@ type Fleet struct {
 
 // New returns the Fleet over a store. Whoever starts it again, on this store or on a copy of it, gets another StoreEpoch.
 func New(store Store, encoder Encoder, opts Options) (*Fleet, error) {
-	f := &Fleet{store: store, encoder: encoder, opts: opts, work: make(chan struct{}, 1), changed: make(chan struct{}), seen: map[string]time.Time{}}
+	f := &Fleet{
+		store: store, encoder: encoder, opts: opts, work: make(chan struct{}, 1), stale: make(chan struct{}, 1), lookup: make(chan struct{}, agentLookups),
+		changed: make(chan struct{}), seen: map[string]time.Time{},
+	}
 	f.opts.setDefaults()
 	start, err := f.secret(8)
 	if err != nil {
@@ -110,6 +120,9 @@ func (o *Options) setDefaults() {
 	if o.RenewBefore == 0 {
 		o.RenewBefore = DefaultRenewBefore
 	}
+	if o.VerifyEvery == 0 {
+		o.VerifyEvery = DefaultVerifyEvery
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -136,12 +149,18 @@ func (f *Fleet) view(ctx context.Context, fn func(*txn) error) error {
 	return f.store.View(ctx, func(tx Tx) error { return fn(&txn{Tx: tx, now: f.now()}) })
 }
 
+// recorded is a refusal that is to be remembered: what the transaction wrote is committed, and the error is returned all the same.
+type recorded struct{ error }
+
+func (r recorded) Unwrap() error { return r.error }
+
 // update runs fn and, once it is committed, wakes those who wait for changes or work.
 func (f *Fleet) update(ctx context.Context, fn func(*txn) error) error {
 	var t *txn
+	var refusal recorded
 	err := f.store.Update(ctx, func(tx Tx) error {
-		t = &txn{Tx: tx, now: f.now(), dirty: map[adminapi.Kind]map[string]bool{}}
-		if err := fn(t); err != nil {
+		t, refusal = &txn{Tx: tx, now: f.now(), dirty: map[adminapi.Kind]map[string]bool{}}, recorded{}
+		if err := fn(t); err != nil && !errors.As(err, &refusal) {
 			return err
 		}
 		return t.flushDirty()
@@ -149,16 +168,22 @@ func (f *Fleet) update(ctx context.Context, fn func(*txn) error) error {
 	if err != nil {
 		return err
 	}
+	signal(f.stale)
 	if len(t.dirty) > 0 {
 		f.broadcast()
 	}
 	if t.woke {
-		select {
-		case f.work <- struct{}{}:
-		default:
-		}
+		signal(f.work)
 	}
-	return nil
+	return refusal.error
+}
+
+// signal leaves a value in a channel that holds one, if it is empty.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
 }
 
 // touch marks a row as changed; it gets its version when the transaction ends.
@@ -286,6 +311,7 @@ const (
 	sealedMagic     = "push-magic"
 	sealedBootstrap = "bootstrap-token"
 	sealedUnlock    = "unlock-token"
+	sealedDigest    = "digest-secret"
 	sealedCommand   = "command"
 	sealedPIN       = "pin"
 	sealedResult    = "result"

@@ -33,7 +33,7 @@ type EnrolmentTx interface {
 	PutToken(TokenRow) error
 	DeleteToken(key adminapi.Key) error
 
-	// Agent finds an agent by the hash of its node key, AgentsOn those with the hardware UUID.
+	// Agent finds an agent by the hash of its node key, AgentsOn those with the hardware UUID, if it is not empty.
 	Agent(nodeKeyHash string) (*AgentRow, error)
 	AgentsOn(hardwareUUID string) ([]AgentRow, error)
 	PutAgent(AgentRow) error

@@ -14,7 +14,7 @@ const (
 	unconfirmedAfter = 5 * time.Minute
 	// rememberActions is how long a finished action answers for a re-created one.
 	rememberActions = 90 * 24 * time.Hour
-	// rememberUnused is how long an issued certificate may wait for its first use.
+	// rememberUnused is how long an issued certificate may wait for its first use, and a Windows device to complete its enrolment.
 	rememberUnused = 30 * 24 * time.Hour
 	// sweepBatch bounds the rows of one transaction of a sweep, so that devices never wait long for it.
 	sweepBatch = 500
@@ -31,6 +31,7 @@ func (f *Fleet) Sweep(ctx context.Context) error {
 		{"expiring actions", f.sweepDeadlines},
 		{"closing unanswered restarts", f.sweepUnanswered},
 		{"noticing silence", f.sweepSilent},
+		{"ending abandoned enrolments", f.sweepAbandoned},
 		{"waking quiet devices", f.sweepQuiet},
 		{"waking for renewals", f.sweepRenewals},
 		{"forgetting", f.sweepOld},
@@ -82,6 +83,13 @@ func (f *Fleet) sweepSilent(tx *txn) (int, error) {
 		tx.touch(adminapi.KindDevice, d.ID)
 		return nil
 	})(tx.SilentDevices(tx.now.Add(-f.opts.SilentAfter), sweepBatch))
+}
+
+// sweepAbandoned ends Windows enrolments that were never completed: unlike an Apple device, one is there from the certificate on.
+func (f *Fleet) sweepAbandoned(tx *txn) (int, error) {
+	return f.unheard(tx, func(d *DeviceRow) error {
+		return end(tx, d, adminapi.EndReleased)
+	})(tx.AbandonedDevices(tx.now.Add(-rememberUnused), sweepBatch))
 }
 
 // sweepQuiet asks devices for a sign of life when half of the time is over after which they count as silent: one for which there is nothing to do

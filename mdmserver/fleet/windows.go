@@ -12,6 +12,14 @@ const (
 	ChannelWindowsUser ChannelKind = "WindowsUser"
 )
 
+// platform is that of the devices with such a channel.
+func (k ChannelKind) platform() adminapi.Platform {
+	if k == ChannelWindows || k == ChannelWindowsUser {
+		return adminapi.PlatformWindows
+	}
+	return adminapi.PlatformApple
+}
+
 // WindowsCredential is what a Windows device enrols with. Exactly one is set.
 type WindowsCredential struct {
 	// TokenHash is the lower-case hex SHA-256 of an enrolment token that a person typed as the password.

@@ -26,7 +26,7 @@ func (t *tx) Agent(nodeKeyHash string) (*fleet.AgentRow, error) {
 }
 
 func (t *tx) AgentsOn(hardwareUUID string) ([]fleet.AgentRow, error) {
-	return agents.list(t, "hardware_uuid = $1 ORDER BY created_at, node_key_hash", hardwareUUID)
+	return agents.list(t, "hardware_uuid = $1 AND hardware_uuid <> '' ORDER BY created_at, node_key_hash", hardwareUUID)
 }
 
 func (t *tx) PutAgent(r fleet.AgentRow) error { return agents.put(t, r) }
