@@ -27,6 +27,8 @@ const (
 	DeviceCommandConfirmationMismatch = "ConfirmationMismatch"
 	// DeviceCommandSpecConflict: a command of this name with another spec is still running at the server. Use another name, or wait for it.
 	DeviceCommandSpecConflict = "SpecConflict"
+	// DeviceCommandUnreadable: what the command is made of is not what it should be. The message says where: correct the ConfigMap or Secret.
+	DeviceCommandUnreadable = "Unreadable"
 	// DeviceCommandSecretTaken: the Secret <name>-pin exists and belongs to something else. Delete it; the server keeps the PINs meanwhile.
 	DeviceCommandSecretTaken = "SecretTaken"
 	// DeviceCommandRunning: devices have not all answered. Wait; the deadline ends it.

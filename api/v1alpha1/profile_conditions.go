@@ -4,7 +4,7 @@ package v1alpha1
 const (
 	// ProfileAccepted is True when the spec makes sense and the server exists.
 	ProfileAccepted = "Accepted"
-	// ProfileRendered is True when everything the profile is made of was found and makes a configuration profile.
+	// ProfileRendered is True when everything the profile is made of was found and makes a profile.
 	ProfileRendered = "Rendered"
 	// ProfilePublished is True when the server has the current content and knows the devices that should have it.
 	ProfilePublished = "Published"
@@ -17,9 +17,11 @@ const (
 
 // Reasons in the conditions of a Profile.
 const (
-	// ProfileUnreadable: what the profile is made of is no unsigned property list, or lacks keys that every configuration profile has. Export it again, unsigned.
+	// ProfileUnreadable: what the profile is made of is not what it should be: an unsigned property list with the keys of every configuration profile,
+	// or paths and values that Windows knows. The message says where; correct it there.
 	ProfileUnreadable = "Unreadable"
-	// ProfileForbiddenPayload: it holds an MDM payload or uses the identifier of an enrolment profile. Take it out: enrolment is the server's business.
+	// ProfileForbiddenPayload: it holds an MDM payload, uses the identifier of an enrolment profile, or reaches a node of Windows that erases or unenrols
+	// a device. Take it out: enrolment is the server's business, and a DeviceCommand erases.
 	ProfileForbiddenPayload = "ForbiddenPayload"
 	// ProfileTooLarge: the rendered profile is larger than 1 MiB. Split it into several Profiles.
 	ProfileTooLarge = "TooLarge"

@@ -6,7 +6,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 type ProfileStatus struct {
 	CommonStatus `json:",inline"`
 
-	// identifier is the PayloadIdentifier by which devices know the profile.
+	// identifier is the PayloadIdentifier by which Apple devices know the profile, or namespace and name of one for Windows.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024

@@ -27,6 +27,7 @@ import (
 // +kubebuilder:rbac:groups=mdm.kubemdm.io,resources=devicecommands/finalizers,verbs=update
 // +kubebuilder:rbac:groups=mdm.kubemdm.io,resources=mdmservers;devices,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get;create;update
+// +kubebuilder:rbac:groups="",resources=configmaps,verbs=get
 
 // FieldDevice is the name of the field index by which commands are found that name one Device (see controllers/setup).
 const FieldDevice = "spec.target.deviceRef.name"

@@ -26,9 +26,11 @@ func (r *Reconciler) publish(ctx context.Context, s *scope, report *loop.Report)
 	if s.action != nil {
 		return nil
 	}
-	status, err := s.server.PutAction(ctx, adminapi.Action{
-		Key: s.key, SpecHash: specHash(s.command), Deadline: deadline(s.command).UTC(), Targets: s.targets, Apple: appleCommand(s.command.Spec.Action),
-	})
+	action := adminapi.Action{Key: s.key, SpecHash: specHash(s.command), Deadline: deadline(s.command).UTC(), Targets: s.targets}
+	if err := r.translate(ctx, s.command, &action, report); err != nil {
+		return err
+	}
+	status, err := s.server.PutAction(ctx, action)
 	if adminapi.CodeOf(err) == adminapi.CodeSpecConflict {
 		return loop.Wait(mdmv1alpha1.DeviceCommandSpecConflict, conflictAgain,
 			"an earlier command of this name and with another spec still runs at the server: wait for it, or use another name")
@@ -66,56 +68,4 @@ func specHash(c *mdmv1alpha1.DeviceCommand) string {
 	}{c.Spec.Target, c.Spec.Action})
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:])
-}
-
-// requestTypes are Apple's names of the actions. InstallApplication has two.
-var requestTypes = map[mdmv1alpha1.ActionType]string{
-	mdmv1alpha1.ActionDeviceInformation:     adminapi.AppleDeviceInformation,
-	mdmv1alpha1.ActionRestart:               adminapi.AppleRestartDevice,
-	mdmv1alpha1.ActionShutDown:              adminapi.AppleShutDownDevice,
-	mdmv1alpha1.ActionLock:                  adminapi.AppleDeviceLock,
-	mdmv1alpha1.ActionWipe:                  adminapi.AppleEraseDevice,
-	mdmv1alpha1.ActionClearPasscode:         adminapi.AppleClearPasscode,
-	mdmv1alpha1.ActionInstalledApplications: adminapi.AppleInstalledApplicationList,
-	mdmv1alpha1.ActionProfileList:           adminapi.AppleProfileList,
-	mdmv1alpha1.ActionCertificateList:       adminapi.AppleCertificateList,
-	mdmv1alpha1.ActionSecurityInfo:          adminapi.AppleSecurityInfo,
-	mdmv1alpha1.ActionInstallApplication:    adminapi.AppleInstallApplication,
-	mdmv1alpha1.ActionRaw:                   adminapi.AppleRaw,
-}
-
-// appleCommand says the action in terms of Apple's protocol.
-func appleCommand(a mdmv1alpha1.CommandAction) *adminapi.AppleCommand {
-	command := &adminapi.AppleCommand{RequestType: requestTypes[a.Type], GeneratePIN: withPIN(a)}
-	if a.DeviceInformation != nil {
-		command.Queries = a.DeviceInformation.Queries
-	}
-	if a.Lock != nil {
-		command.Message, command.PhoneNumber = a.Lock.Message, a.Lock.PhoneNumber
-	}
-	if a.Wipe != nil {
-		command.PreserveDataPlan = a.Wipe.DataPlan == mdmv1alpha1.DataPlanPreserve
-		command.ObliterationBehavior = string(a.Wipe.ObliterationBehavior)
-	}
-	if a.InstallApplication != nil {
-		command.ManifestURL = a.InstallApplication.ManifestURL
-		if a.InstallApplication.Kind == mdmv1alpha1.ApplicationEnterprise {
-			command.RequestType = adminapi.AppleInstallEnterpriseApp
-		}
-	}
-	if a.Raw != nil {
-		command.Raw = []byte(a.Raw.Plist)
-	}
-	return command
-}
-
-// withPIN says whether the server makes PINs for the action: unless told not to, for whatever takes one.
-func withPIN(a mdmv1alpha1.CommandAction) bool {
-	switch a.Type {
-	case mdmv1alpha1.ActionLock:
-		return a.Lock == nil || a.Lock.PIN != mdmv1alpha1.PINNone
-	case mdmv1alpha1.ActionWipe:
-		return a.Wipe != nil && a.Wipe.PIN != mdmv1alpha1.PINNone
-	}
-	return false
 }

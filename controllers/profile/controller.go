@@ -19,7 +19,7 @@ import (
 	"github.com/kubemdm/kubemdm/controllers/internal/pace"
 	"github.com/kubemdm/kubemdm/controllers/internal/roster"
 	"github.com/kubemdm/kubemdm/internal/adminapi"
-	"github.com/kubemdm/kubemdm/internal/payload/apple"
+	"github.com/kubemdm/kubemdm/internal/payload/content"
 	"github.com/kubemdm/kubemdm/internal/validate"
 )
 
@@ -42,7 +42,7 @@ type scope struct {
 	key      adminapi.Key
 	server   *link.Server
 	version  int64 // of the artifact's row
-	rendered *apple.Rendered
+	rendered *content.Rendered
 	artifact *adminapi.ArtifactStatus
 	members  []roster.Member
 	decision roster.Decision

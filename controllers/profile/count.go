@@ -143,6 +143,6 @@ func held(s *scope, _ counters) (reason, message string, failed bool) {
 	return mdmv1alpha1.ProfileTooManyRemovals, "a removal waits to be acknowledged, see RemovalHeld", s.decision.Held
 }
 
-func nothingSelected(_ *scope, c counters) (reason, message string, failed bool) {
-	return mdmv1alpha1.ProfileNothingSelected, "no enrolled device of the server matches: check selector and excludeSelector against the labels of your Devices", c.targeted == 0
+func nothingSelected(s *scope, c counters) (reason, message string, failed bool) {
+	return mdmv1alpha1.ProfileNothingSelected, "no enrolled " + string(s.profile.Spec.Platform()) + " device of the server matches: check selector and excludeSelector against the labels of your Devices", c.targeted == 0
 }

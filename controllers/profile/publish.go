@@ -48,8 +48,9 @@ func (r *Reconciler) publish(ctx context.Context, s *scope, report *loop.Report)
 
 func (s *scope) content() adminapi.Artifact {
 	return adminapi.Artifact{
-		Key: s.key, Scope: adminapi.Scope(s.profile.Spec.Scope), Identifier: s.rendered.Identifier,
-		Digest: s.rendered.Digest, Template: s.rendered.Template, Sign: s.profile.Spec.Signing == mdmv1alpha1.ProfileSigned,
+		Key: s.key, Scope: adminapi.Scope(s.profile.Spec.Scope), Platform: adminapi.Platform(s.profile.Spec.Platform()), Identifier: s.rendered.Identifier,
+		Digest: s.rendered.Digest, Template: s.rendered.Template,
+		Sign: s.profile.Spec.Apple != nil && s.profile.Spec.Signing != mdmv1alpha1.ProfileUnsigned,
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/kubemdm/kubemdm/api/v1alpha1"
+	"github.com/kubemdm/kubemdm/internal/payload/windows"
 	"github.com/kubemdm/kubemdm/internal/xmlplist"
 )
 
@@ -15,20 +16,22 @@ import (
 var saferWays = map[string]string{
 	"EraseDevice":    "use type Wipe, which confirms the one enrolment it is for",
 	"InstallProfile": "use a Profile, which is also taken away again",
-	"RemoveProfile":  "delete the Profile that installed it; spec.deletionPolicy Unenroll of a Device ends its enrolment",
+	"RemoveProfile":  "delete the Profile that installed it; type Unenroll ends an enrolment",
 }
 
-// DeviceCommand checks the target's selector and that a raw command is one that devices understand and that has no safer way.
+// DeviceCommand checks the target's selector, that a raw command is one that devices understand and that has no safer way, and what else is written
+// into the action itself.
 func DeviceCommand(c *v1alpha1.DeviceCommand) field.ErrorList {
 	spec := field.NewPath("spec")
 	errs := metav1validation.ValidateLabelSelector(
 		c.Spec.Target.Selector, metav1validation.LabelSelectorValidationOptions{}, spec.Child("target", "selector"))
-	if raw := c.Spec.Action.Raw; raw != nil {
+	action := spec.Child("action")
+	if raw := c.Spec.Action.Raw; raw != nil && raw.Plist != "" {
 		if err := rawCommand(raw.Plist); err != nil {
-			errs = append(errs, field.Invalid(spec.Child("action", "raw", "plist"), field.OmitValueType{}, err.Error()))
+			errs = append(errs, field.Invalid(action.Child("raw", "plist"), field.OmitValueType{}, err.Error()))
 		}
 	}
-	return errs
+	return append(errs, faults(windows.ValidateCommand(&c.Spec.Action), action)...)
 }
 
 func rawCommand(text string) error {

@@ -31,10 +31,11 @@ type Decision struct {
 	Held bool
 }
 
-// Decide decides for one Profile. While it is paused, being deleted or unreadable, everything stays as it is: withdrawing it is the business of its
+// Decide decides for one Profile, which is for members of its platform only. While it is paused, being deleted or unreadable, everything stays as it is: withdrawing it is the business of its
 // finalizer.
 func Decide(p *mdmv1alpha1.Profile, members []Member) Decision {
 	key := convert.Key(p)
+	platform := adminapi.Platform(p.Spec.Platform())
 	selects, err := selectorOf(p)
 	frozen := err != nil || paused(p) || p.DeletionTimestamp != nil
 	d := Decision{Wanted: make([]bool, len(members))}
@@ -42,7 +43,7 @@ func Decide(p *mdmv1alpha1.Profile, members []Member) Decision {
 	for i := range members {
 		m := &members[i]
 		has := m.Has(key)
-		d.Wanted[i] = frozen && has || !frozen && selects(m.Labels)
+		d.Wanted[i] = frozen && has || !frozen && m.Platform == platform && selects(m.Labels)
 		if !has {
 			continue
 		}

@@ -2,6 +2,7 @@ package roster_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -27,7 +28,7 @@ func same(*mdmv1alpha1.Profile) {}
 func members(selected, strays int) []roster.Member {
 	var all []roster.Member
 	for i := range selected + strays {
-		m := roster.Member{ID: fmt.Sprint("d", i), Assigned: []adminapi.Key{wifi}, Labels: map[string]string{"team": "design"}}
+		m := roster.Member{ID: fmt.Sprint("d", i), Platform: adminapi.PlatformApple, Assigned: []adminapi.Key{wifi}, Labels: map[string]string{"team": "design"}}
 		if i >= selected {
 			m.Labels = nil
 		}
@@ -109,6 +110,23 @@ func TestWhoShouldHaveIt(t *testing.T) {
 				t.Errorf("wanted %v, want %v", d.Wanted, c.want)
 			}
 		})
+	}
+}
+
+func TestProfileIsForDevicesOfItsPlatform(t *testing.T) {
+	all := members(2, 0)
+	all[1].Platform, all[1].Assigned = adminapi.PlatformWindows, nil
+	everybody := func(p *mdmv1alpha1.Profile) { p.Spec.Selector = &metav1.LabelSelector{} }
+	if d := roster.Decide(profile(everybody), all); !slices.Equal(d.Wanted, []bool{true, false}) || !d.Told(wifi, all) {
+		t.Errorf("a Profile for Apple devices wants %v", d.Wanted)
+	}
+	windows := profile(func(p *mdmv1alpha1.Profile) {
+		everybody(p)
+		p.Spec.Windows = &mdmv1alpha1.WindowsProfile{}
+	})
+	all[0].Assigned, all[1].Assigned = nil, []adminapi.Key{wifi}
+	if d := roster.Decide(windows, all); !slices.Equal(d.Wanted, []bool{false, true}) || d.Token != "" {
+		t.Errorf("a Profile for PCs wants %v and takes it from %v", d.Wanted, d.Losing)
 	}
 }
 

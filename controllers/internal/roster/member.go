@@ -20,6 +20,7 @@ type Member struct {
 	Device       string
 	ID           string
 	EnrollmentID string
+	Platform     adminapi.Platform
 	Labels       labels.Set
 	// Assigned is what the server was told for this very enrolment, sorted; Told is false if that was nothing at all yet.
 	Assigned []adminapi.Key
@@ -57,7 +58,7 @@ func member(s *link.Server, d *mdmv1alpha1.Device) (Member, bool) {
 	if !found || device.EnrollmentID != d.Status.Enrollment.ID || !Manageable(device) {
 		return Member{}, false
 	}
-	m := Member{Device: d.Name, ID: device.ID, EnrollmentID: device.EnrollmentID, Labels: d.Labels}
+	m := Member{Device: d.Name, ID: device.ID, EnrollmentID: device.EnrollmentID, Platform: device.Platform, Labels: d.Labels}
 	if told, ok := s.Assignment(device.ID); ok && told.EnrollmentID == device.EnrollmentID {
 		m.Assigned, m.Told = told.Artifacts, true
 	}

@@ -2,8 +2,8 @@ package apple
 
 import (
 	"regexp"
-	"unicode/utf8"
 
+	"github.com/kubemdm/kubemdm/internal/payload/content"
 	"github.com/kubemdm/kubemdm/internal/xmlplist"
 )
 
@@ -33,7 +33,7 @@ func errorsOf(profile dict) error {
 
 func isConfiguration(profile dict) error {
 	if t, _ := profile["PayloadType"].(string); t != "Configuration" {
-		return unreadable("PayloadType is %q: a configuration profile has Configuration", t)
+		return content.Unreadable("PayloadType is %q: a configuration profile has Configuration", t)
 	}
 	return nil
 }
@@ -41,7 +41,7 @@ func isConfiguration(profile dict) error {
 func isIdentified(profile dict) error {
 	id, _ := profile["PayloadIdentifier"].(string)
 	if id == "" || len(id) > maxIdentifier {
-		return unreadable("PayloadIdentifier must be a text of 1 to %d bytes: devices know the profile by it", maxIdentifier)
+		return content.Unreadable("PayloadIdentifier must be a text of 1 to %d bytes: devices know the profile by it", maxIdentifier)
 	}
 	return nil
 }
@@ -49,7 +49,7 @@ func isIdentified(profile dict) error {
 func hasTypedPayloads(profile dict) error {
 	for i, payload := range profile["PayloadContent"].(array) {
 		if t, _ := payload.(dict)["PayloadType"].(string); t == "" {
-			return unreadable("PayloadContent[%d] has no PayloadType", i)
+			return content.Unreadable("PayloadContent[%d] has no PayloadType", i)
 		}
 	}
 	return nil
@@ -57,11 +57,11 @@ func hasTypedPayloads(profile dict) error {
 
 func isNoEnrolment(profile dict) error {
 	if id := profile["PayloadIdentifier"].(string); enrolment.MatchString(id) {
-		return forbidden("the PayloadIdentifier %s belongs to an enrolment profile", id)
+		return content.Forbidden("the PayloadIdentifier %s belongs to an enrolment profile", id)
 	}
 	for i, payload := range profile["PayloadContent"].(array) {
 		if payload.(dict)["PayloadType"] == mdmPayload {
-			return forbidden("PayloadContent[%d] is an MDM payload: enrolment is the server's business", i)
+			return content.Forbidden("PayloadContent[%d] is an MDM payload: enrolment is the server's business", i)
 		}
 	}
 	return nil
@@ -73,11 +73,11 @@ func isWritable(profile dict) error { return writable(profile, 1) }
 
 func writable(value any, depth int) error {
 	if depth >= xmlplist.MaxDepth {
-		return unreadable("the profile is nested more than %d deep", xmlplist.MaxDepth)
+		return content.Unreadable("the profile is nested more than %d deep", xmlplist.MaxDepth)
 	}
 	switch v := value.(type) {
 	case string:
-		return writableText(v)
+		return content.CheckText(v)
 	case array:
 		for _, item := range v {
 			if err := writable(item, depth+1); err != nil {
@@ -86,25 +86,12 @@ func writable(value any, depth int) error {
 		}
 	case dict:
 		for key, item := range v {
-			if err := writableText(key); err != nil {
+			if err := content.CheckText(key); err != nil {
 				return err
 			}
 			if err := writable(item, depth+1); err != nil {
 				return err
 			}
-		}
-	}
-	return nil
-}
-
-// writableText goes by the Char production of XML 1.0. The error repeats nothing, since the text may be a secret.
-func writableText(s string) error {
-	if !utf8.ValidString(s) {
-		return unreadable("a text is not UTF-8: use the encoding Data for binary values")
-	}
-	for _, r := range s {
-		if r < 0x20 && r != '\t' && r != '\n' && r != '\r' || r == 0xFFFE || r == 0xFFFF {
-			return unreadable("a text holds the control character U+%04X, which no property list can hold", r)
 		}
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 
 	"github.com/kubemdm/kubemdm/api/v1alpha1"
 	"github.com/kubemdm/kubemdm/internal/payload/apple"
+	"github.com/kubemdm/kubemdm/internal/payload/content"
 )
 
 // Whatever is rendered can be rendered again and then changes no more: Render is its own normal form.
@@ -14,11 +15,11 @@ func FuzzRenderMobileconfig(f *testing.F) {
 	f.Add(string(render(f, profiles(f)["exported"]).Template))
 	f.Add(string(render(f, profiles(f)["values"]).Template))
 	f.Fuzz(func(t *testing.T, text string) {
-		once, err := apple.Render(inline(text), apple.Sources{})
+		once, err := apple.Render(inline(text), content.Sources{})
 		if err != nil {
 			return
 		}
-		twice, err := apple.Render(inline(string(once.Template)), apple.Sources{})
+		twice, err := apple.Render(inline(string(once.Template)), content.Sources{})
 		if err != nil {
 			t.Fatalf("cannot read its own output: %v", err)
 		}
@@ -36,12 +37,12 @@ func FuzzRenderPayloads(f *testing.F) {
 			Type: "com.example.any", Settings: settings(json),
 			SecretValues: []v1alpha1.SecretValue{{Path: "/" + path, SecretRef: wifiPassword}},
 		})
-		first, err := apple.Render(profile, apple.Sources{Secrets: map[v1alpha1.KeyReference][]byte{wifiPassword: secret}})
+		first, err := apple.Render(profile, content.Sources{Secrets: map[v1alpha1.KeyReference][]byte{wifiPassword: secret}})
 		if err != nil {
 			return
 		}
 		// What a device gets is a configuration profile that passes every check itself.
-		if _, err := apple.Render(inline(string(first.Template)), apple.Sources{}); err != nil {
+		if _, err := apple.Render(inline(string(first.Template)), content.Sources{}); err != nil {
 			t.Errorf("%v in\n%s", err, first.Template)
 		}
 	})

@@ -11,27 +11,28 @@ import (
 	"time"
 
 	"github.com/kubemdm/kubemdm/api/v1alpha1"
+	"github.com/kubemdm/kubemdm/internal/payload/content"
 	"github.com/kubemdm/kubemdm/internal/xmlplist"
 )
 
 // fromPayloads puts payloads together into a configuration profile.
-func fromPayloads(list *v1alpha1.PayloadList, p *v1alpha1.Profile, from Sources) (dict, error) {
+func fromPayloads(list *v1alpha1.PayloadList, p *v1alpha1.Profile, from content.Sources) (dict, error) {
 	name := durableName(p)
-	content := make(array, len(list.Items))
+	items := make(array, len(list.Items))
 	for i, item := range list.Items {
 		payload, err := fromPayload(item, from)
 		if err != nil {
-			return nil, unreadable("payload %d (%s): %v", i, item.Type, err)
+			return nil, content.Unreadable("payload %d (%s): %v", i, item.Type, err)
 		}
 		identify(payload, fmt.Sprintf("%s.%d", name, i))
-		content[i] = payload
+		items[i] = payload
 	}
 	profile := dict{
 		"PayloadType":        "Configuration",
 		"PayloadVersion":     1,
 		"PayloadIdentifier":  name,
 		"PayloadDisplayName": p.Name,
-		"PayloadContent":     content,
+		"PayloadContent":     items,
 	}
 	override(profile, "PayloadIdentifier", list.Identifier)
 	override(profile, "PayloadDisplayName", list.DisplayName)
@@ -45,7 +46,7 @@ func override(d dict, key, value string) {
 	}
 }
 
-func fromPayload(item v1alpha1.Payload, from Sources) (dict, error) {
+func fromPayload(item v1alpha1.Payload, from content.Sources) (dict, error) {
 	payload, err := settings(item.Settings.Raw)
 	if err != nil {
 		return nil, err
@@ -158,7 +159,7 @@ func number(n json.Number, path string) (any, error) {
 }
 
 // inject puts the value of a Secret into a payload.
-func inject(payload dict, value v1alpha1.SecretValue, from Sources) error {
+func inject(payload dict, value v1alpha1.SecretValue, from content.Sources) error {
 	secret, found := from.Secrets[value.SecretRef]
 	if !found {
 		return fmt.Errorf("the Secret value for %s is missing", value.Path)

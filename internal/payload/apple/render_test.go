@@ -18,6 +18,7 @@ import (
 	"github.com/kubemdm/kubemdm/api/v1alpha1"
 	"github.com/kubemdm/kubemdm/internal/adminapi"
 	"github.com/kubemdm/kubemdm/internal/payload/apple"
+	"github.com/kubemdm/kubemdm/internal/payload/content"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -28,7 +29,7 @@ var (
 	exported     = v1alpha1.KeyReference{Name: "exported", Key: "profile"}
 )
 
-var sources = apple.Sources{
+var sources = content.Sources{
 	ConfigMaps: map[v1alpha1.KeyReference][]byte{exported: []byte(minimal)},
 	Secrets: map[v1alpha1.KeyReference][]byte{
 		wifiPassword: []byte("correct <horse> & battery"),
@@ -149,7 +150,7 @@ func TestDigestFollowsTheContent(t *testing.T) {
 	wifi := profiles(t)["secrets"]
 	before := render(t, wifi).Digest
 
-	rotated := apple.Sources{Secrets: maps.Clone(sources.Secrets)}
+	rotated := content.Sources{Secrets: maps.Clone(sources.Secrets)}
 	rotated.Secrets[wifiPassword] = []byte("another")
 	after, err := apple.Render(wifi, rotated)
 	if err != nil {
@@ -179,21 +180,22 @@ func TestSourcesOfAMobileconfig(t *testing.T) {
 }
 
 func TestReferences(t *testing.T) {
-	configMaps, secrets := apple.References(of(v1alpha1.AppleProfile{Mobileconfig: &v1alpha1.ContentSource{ConfigMapRef: &exported}}))
-	if !slices.Equal(configMaps, []v1alpha1.KeyReference{exported}) || len(secrets) != 0 {
-		t.Errorf("ConfigMap source: %v and %v", configMaps, secrets)
+	one := []v1alpha1.KeyReference{exported}
+	refs := apple.References(of(v1alpha1.AppleProfile{Mobileconfig: &v1alpha1.ContentSource{ConfigMapRef: &exported}}))
+	if !slices.Equal(refs.ConfigMaps, one) || len(refs.Secrets) != 0 {
+		t.Errorf("ConfigMap source: %v", refs)
 	}
-	configMaps, secrets = apple.References(of(v1alpha1.AppleProfile{Mobileconfig: &v1alpha1.ContentSource{SecretRef: &exported}}))
-	if !slices.Equal(secrets, []v1alpha1.KeyReference{exported}) || len(configMaps) != 0 {
-		t.Errorf("Secret source: %v and %v", configMaps, secrets)
+	refs = apple.References(of(v1alpha1.AppleProfile{Mobileconfig: &v1alpha1.ContentSource{SecretRef: &exported}}))
+	if !slices.Equal(refs.Secrets, one) || len(refs.ConfigMaps) != 0 {
+		t.Errorf("Secret source: %v", refs)
 	}
-	_, secrets = apple.References(profiles(t)["secrets"])
-	if want := []v1alpha1.KeyReference{wifiPassword, wifiPassword, wifiPassword, wifiPassword, clientP12}; !slices.Equal(secrets, want) {
-		t.Errorf("secret values: %v, want %v", secrets, want)
+	refs = apple.References(profiles(t)["secrets"])
+	if want := []v1alpha1.KeyReference{wifiPassword, wifiPassword, wifiPassword, wifiPassword, clientP12}; !slices.Equal(refs.Secrets, want) {
+		t.Errorf("secret values: %v, want %v", refs.Secrets, want)
 	}
 }
 
-func render(t testing.TB, p *v1alpha1.Profile) *apple.Rendered {
+func render(t testing.TB, p *v1alpha1.Profile) *content.Rendered {
 	t.Helper()
 	r, err := apple.Render(p, sources)
 	if err != nil {
@@ -268,7 +270,7 @@ func TestRefusals(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := apple.Render(c.profile, sources)
-			var refused *apple.Error
+			var refused *content.Error
 			if !errors.As(err, &refused) {
 				t.Fatalf("error %v", err)
 			}
@@ -280,7 +282,7 @@ func TestRefusals(t *testing.T) {
 }
 
 func TestErrorsQuoteNoSecret(t *testing.T) {
-	broken := apple.Sources{Secrets: map[v1alpha1.KeyReference][]byte{
+	broken := content.Sources{Secrets: map[v1alpha1.KeyReference][]byte{
 		exported:     []byte("<plist><dict><key>PIN</key><integer>hunter2</integer></dict></plist>"),
 		wifiPassword: []byte("hunter2\x00"),
 	}}
