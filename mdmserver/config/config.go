@@ -3,8 +3,10 @@ package config
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/kubemdm/kubemdm/internal/serverconfig"
@@ -43,13 +45,26 @@ func check(c *serverconfig.Config) error {
 		required("adminClient", c.AdminClient),
 		required("sealingDir", c.SealingDir),
 		positive("silentAfter", c.SilentAfter),
+		checkHost("host", c.Host),
 		checkStore(c.Store),
-		checkApple(c.Apple),
 	}
-	if strings.ContainsAny(c.Host, "/@?# ") {
-		errs = append(errs, fmt.Errorf("host is %q: give a DNS name, with a port only if it is not 443", c.Host))
+	if c.Apple == nil && c.Windows == nil {
+		errs = append(errs, errors.New("apple and windows are missing: the server has no devices to serve"))
+	}
+	if c.Apple != nil {
+		errs = append(errs, checkApple(c.Apple))
+	}
+	if c.Windows != nil {
+		errs = append(errs, checkWindows(c.Windows, c.Host))
 	}
 	return errors.Join(errs...)
+}
+
+func checkHost(field, host string) error {
+	if strings.ContainsAny(host, "/@?# ") {
+		return fmt.Errorf("%s is %q: give a DNS name, with a port only if it is not 443", field, host)
+	}
+	return nil
 }
 
 func checkStore(s serverconfig.Store) error {
@@ -60,25 +75,67 @@ func checkStore(s serverconfig.Store) error {
 }
 
 func checkApple(a *serverconfig.Apple) error {
-	if a == nil {
-		return errors.New("apple is missing: the server has no devices to serve")
-	}
 	errs := []error{
 		required("apple.push.dir", a.Push.Dir),
-		required("apple.identity.dir", a.Identity.Dir),
-		positive("apple.identity.validity", a.Identity.Validity),
-		positive("apple.identity.renewBefore", a.Identity.RenewBefore),
-	}
-	if u, err := url.Parse(a.Push.URL); err != nil || u.Scheme != "https" || u.Host == "" {
-		errs = append(errs, fmt.Errorf("apple.push.url is %q: give an https address such as https://api.push.apple.com", a.Push.URL))
+		checkHTTPS("apple.push.url", a.Push.URL),
+		checkIdentity("apple.identity", a.Identity),
 	}
 	if a.AccessRights < 1 || a.AccessRights > allAccessRights {
 		errs = append(errs, fmt.Errorf("apple.accessRights is %d: give a sum of Apple's bits, at most %d", a.AccessRights, allAccessRights))
 	}
-	if a.Identity.RenewBefore >= a.Identity.Validity {
-		errs = append(errs, errors.New("apple.identity.renewBefore must be shorter than apple.identity.validity"))
+	return errors.Join(errs...)
+}
+
+func checkWindows(w *serverconfig.Windows, host string) error {
+	errs := []error{
+		checkIdentity("windows.identity", w.Identity),
+		positive("windows.pollEvery", w.PollEvery),
+		positive("windows.verifyEvery", w.VerifyEvery),
+		checkHost("windows.managementHost", w.ManagementHost),
+	}
+	if w.ManagementHost == host {
+		errs = append(errs, errors.New("windows.managementHost must be another name than host, or empty"))
+	}
+	if !slices.Contains([]serverconfig.Require{serverconfig.RequireDigest, serverconfig.RequireCertificate, serverconfig.RequireSignature}, w.Authentication.Require) {
+		errs = append(errs, fmt.Errorf("windows.authentication.require is %q: give Digest, Certificate or Signature", w.Authentication.Require))
+	}
+	for _, network := range w.Authentication.TrustedProxies {
+		if _, err := netip.ParsePrefix(network); err != nil {
+			errs = append(errs, fmt.Errorf("windows.authentication.trustedProxies has %q: give networks such as 10.0.0.0/8", network))
+		}
+	}
+	if w.SignIn != nil {
+		errs = append(errs, checkSignIn(w.SignIn))
 	}
 	return errors.Join(errs...)
+}
+
+func checkSignIn(s *serverconfig.SignIn) error {
+	return errors.Join(
+		checkHTTPS("windows.signIn.issuerURL", s.IssuerURL),
+		required("windows.signIn.clientID", s.ClientID),
+		required("windows.signIn.dir", s.Dir),
+		required("windows.signIn.token", s.Token),
+	)
+}
+
+func checkIdentity(field string, i serverconfig.Identity) error {
+	errs := []error{
+		required(field+".dir", i.Dir),
+		positive(field+".validity", i.Validity),
+		positive(field+".renewBefore", i.RenewBefore),
+	}
+	if i.RenewBefore >= i.Validity {
+		errs = append(errs, fmt.Errorf("%s.renewBefore must be shorter than %s.validity", field, field))
+	}
+	return errors.Join(errs...)
+}
+
+func checkHTTPS(field, address string) error {
+	if u, err := url.Parse(address); err != nil || u.Scheme != "https" || u.Host == "" {
+		return fmt.Errorf("%s is %q: give an https address", field, address)
+	}
+	return nil
 }
 
 func required(field, value string) error {

@@ -14,6 +14,7 @@ import (
 
 func TestLoadReadsAWholeFile(t *testing.T) {
 	files := serverfiles.Write(t)
+	files.AddWindows(t)
 	got, err := config.Load(files.WriteConfig(t))
 	if err != nil {
 		t.Fatal(err)
@@ -25,6 +26,8 @@ func TestLoadReadsAWholeFile(t *testing.T) {
 
 func TestLoadNamesWhatIsWrong(t *testing.T) {
 	files := serverfiles.Write(t)
+	files.AddWindows(t)
+	signIn := serverconfig.SignIn{IssuerURL: "https://login.example.test", ClientID: "kubemdm", Dir: "/signin", Token: "fleet/staff"}
 	for name, tc := range map[string]struct {
 		change func(*serverconfig.Config)
 		want   string
@@ -32,22 +35,47 @@ func TestLoadNamesWhatIsWrong(t *testing.T) {
 		"no host":           {func(c *serverconfig.Config) { c.Host = "" }, "host is missing"},
 		"host is a URL":     {func(c *serverconfig.Config) { c.Host = "https://mdm" }, "give a DNS name"},
 		"no store":          {func(c *serverconfig.Config) { c.Store.SQLite = nil }, "store.sqlite is missing"},
-		"no platform":       {func(c *serverconfig.Config) { c.Apple = nil }, "apple is missing"},
+		"no platform":       {func(c *serverconfig.Config) { c.Apple, c.Windows = nil, nil }, "apple and windows are missing"},
 		"push in clear":     {func(c *serverconfig.Config) { c.Apple.Push.URL = "http://push" }, "https address"},
 		"rights":            {func(c *serverconfig.Config) { c.Apple.AccessRights = 8192 }, "at most 8191"},
 		"silence":           {func(c *serverconfig.Config) { c.SilentAfter = 0 }, "silentAfter must be"},
-		"renewed too early": {func(c *serverconfig.Config) { c.Apple.Identity.RenewBefore = c.Apple.Identity.Validity }, "must be shorter"},
+		"renewed too early": {func(c *serverconfig.Config) { c.Apple.Identity.RenewBefore = c.Apple.Identity.Validity }, "apple.identity.renewBefore must be shorter"},
+		"no WSTEP CA":       {func(c *serverconfig.Config) { c.Windows.Identity.Dir = "" }, "windows.identity.dir is missing"},
+		"never polled":      {func(c *serverconfig.Config) { c.Windows.PollEvery = 0 }, "windows.pollEvery must be"},
+		"never verified":    {func(c *serverconfig.Config) { c.Windows.VerifyEvery = -1 }, "windows.verifyEvery must be"},
+		"one host for both": {func(c *serverconfig.Config) { c.Windows.ManagementHost = c.Host }, "another name than host"},
+		"management URL":    {func(c *serverconfig.Config) { c.Windows.ManagementHost = "https://mdm" }, "windows.managementHost is"},
+		"unknown proof":     {func(c *serverconfig.Config) { c.Windows.Authentication.Require = "Nothing" }, "Digest, Certificate or Signature"},
+		"proxy by name":     {func(c *serverconfig.Config) { c.Windows.Authentication.TrustedProxies = []string{"proxy"} }, `has "proxy"`},
+		"issuer in clear": {func(c *serverconfig.Config) {
+			c.Windows.SignIn = &signIn
+			c.Windows.SignIn.IssuerURL = "http://login"
+		}, "windows.signIn.issuerURL is"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			changed := *files
 			apple := *files.Config.Apple
-			changed.Config.Apple = &apple
+			pcs := *files.Config.Windows
+			changed.Config.Apple, changed.Config.Windows = &apple, &pcs
 			tc.change(&changed.Config)
 			_, err := config.Load(changed.WriteConfig(t))
 			if err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("got %v, want an error with %q", err, tc.want)
 			}
 		})
+	}
+}
+
+// A server for one platform needs nothing of the other.
+func TestLoadTakesOnePlatform(t *testing.T) {
+	files := serverfiles.Write(t)
+	files.AddWindows(t)
+	for name, one := range map[string]serverconfig.Config{"Apple": {Apple: files.Config.Apple}, "Windows": {Windows: files.Config.Windows}} {
+		only := *files
+		only.Config.Apple, only.Config.Windows = one.Apple, one.Windows
+		if _, err := config.Load(only.WriteConfig(t)); err != nil {
+			t.Errorf("%s alone: %v", name, err)
+		}
 	}
 }
 

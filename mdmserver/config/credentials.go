@@ -24,16 +24,22 @@ const (
 	FolderSealing  = "sealing"
 	FolderPush     = "push"
 	FolderIdentity = "identity"
+	FolderWSTEP    = "wstep"
+	FolderSignIn   = "signin"
 )
 
 // Credentials are the certificates and keys of the mounted folders. It is safe for concurrent use.
 type Credentials struct {
-	log      *slog.Logger
+	log     *slog.Logger
+	folders []reloader
+
 	serving  folder[servingPair]
 	admin    folder[adminPair]
 	sealing  folder[seal.Keyring]
 	push     folder[pushPair]
 	identity folder[[]identity.CA]
+	wstep    folder[[]identity.CA]
+	signIn   folder[signInClient]
 }
 
 // reloader is a folder of any content.
@@ -43,7 +49,7 @@ type reloader interface {
 	refusal() error
 }
 
-// Open reads every mounted folder. All but the push folder must hold good content; what is wrong there stands in Refused.
+// Open reads every folder that the configuration mounts. All but the push folder must hold good content; what is wrong there stands in Refused.
 func Open(cfg serverconfig.Config, log *slog.Logger, now func() time.Time) (*Credentials, error) {
 	c := &Credentials{
 		log: log,
@@ -52,25 +58,37 @@ func Open(cfg serverconfig.Config, log *slog.Logger, now func() time.Time) (*Cre
 		admin: folder[adminPair]{name: FolderAdmin, dir: cfg.AdminDir,
 			parse: func(f files, _ *adminPair) (*adminPair, error) { return parseAdmin(f, now()) }},
 		sealing: folder[seal.Keyring]{name: FolderSealing, dir: cfg.SealingDir, parse: parseSealing},
-		push: folder[pushPair]{name: FolderPush, dir: cfg.Apple.Push.Dir, optional: true,
-			parse: func(f files, _ *pushPair) (*pushPair, error) { return parsePush(f, now()) }},
-		identity: folder[[]identity.CA]{name: FolderIdentity, dir: cfg.Apple.Identity.Dir,
-			parse: func(f files, _ *[]identity.CA) (*[]identity.CA, error) { return parseIdentity(f) }},
+	}
+	c.folders = []reloader{&c.serving, &c.admin, &c.sealing}
+	if cfg.Apple != nil {
+		c.push = folder[pushPair]{name: FolderPush, dir: cfg.Apple.Push.Dir, optional: true,
+			parse: func(f files, _ *pushPair) (*pushPair, error) { return parsePush(f, now()) }}
+		c.identity = generations(FolderIdentity, cfg.Apple.Identity.Dir)
+		c.folders = append(c.folders, &c.push, &c.identity)
+	}
+	if cfg.Windows != nil {
+		c.wstep = generations(FolderWSTEP, cfg.Windows.Identity.Dir)
+		c.folders = append(c.folders, &c.wstep)
+		if cfg.Windows.SignIn != nil {
+			c.signIn = folder[signInClient]{name: FolderSignIn, dir: cfg.Windows.SignIn.Dir, parse: parseSignIn}
+			c.folders = append(c.folders, &c.signIn)
+		}
 	}
 	c.Reload()
-	if err := errors.Join(c.serving.refusal(), c.admin.refusal(), c.sealing.refusal(), c.identity.refusal()); err != nil {
+	if err := errors.Join(c.serving.refusal(), c.admin.refusal(), c.sealing.refusal(), c.identity.refusal(), c.wstep.refusal(), c.signIn.refusal()); err != nil {
 		return nil, err
 	}
 	return c, nil
 }
 
-func (c *Credentials) folders() []reloader {
-	return []reloader{&c.serving, &c.admin, &c.sealing, &c.push, &c.identity}
+// generations is a folder with the generations of a CA of devices.
+func generations(name, dir string) folder[[]identity.CA] {
+	return folder[[]identity.CA]{name: name, dir: dir, parse: func(f files, _ *[]identity.CA) (*[]identity.CA, error) { return parseIdentity(f) }}
 }
 
 // Reload looks at every folder now.
 func (c *Credentials) Reload() {
-	for _, f := range c.folders() {
+	for _, f := range c.folders {
 		anew, refused := f.reload()
 		switch {
 		case refused:
@@ -123,13 +141,28 @@ func (c *Credentials) Push() (cert *tls.Certificate, topic string, ok bool) {
 // PushChanged returns a channel that is closed when the push certificate changes.
 func (c *Credentials) PushChanged() <-chan struct{} { return c.push.changed() }
 
-// IdentityCAs returns the generations of the device-identity CA in order. The caller must not change the slice.
-func (c *Credentials) IdentityCAs() []identity.CA { return *c.identity.get() }
+// IdentityCAs returns the generations of the CA of Apple devices in order; none when the server has no part for Apple. The caller must not change
+// the slice.
+func (c *Credentials) IdentityCAs() []identity.CA { return inUse(&c.identity) }
+
+// WSTEPCAs is IdentityCAs for Windows devices.
+func (c *Credentials) WSTEPCAs() []identity.CA { return inUse(&c.wstep) }
+
+func inUse(f *folder[[]identity.CA]) []identity.CA {
+	cas := f.get()
+	if cas == nil {
+		return nil
+	}
+	return *cas
+}
+
+// SignInSecret returns the secret of the OpenID Connect client. It is called only where sign-in is configured.
+func (c *Credentials) SignInSecret() string { return c.signIn.get().secret }
 
 // Refused returns, by folder, why the newest content of a folder is not in use.
 func (c *Credentials) Refused() map[string]string {
 	refused := map[string]string{}
-	for _, f := range c.folders() {
+	for _, f := range c.folders {
 		if err := f.refusal(); err != nil {
 			refused[f.label()] = err.Error()
 		}

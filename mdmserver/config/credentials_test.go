@@ -57,6 +57,39 @@ func TestOpenReadsEveryFolder(t *testing.T) {
 	}
 }
 
+// A server for Windows alone has no folder of Apple's, and the generations of its CA are apart from those of Apple devices.
+func TestOpenReadsWhatAPlatformNeeds(t *testing.T) {
+	files := serverfiles.Write(t)
+	files.AddWindows(t)
+	files.Config.Apple = nil
+	files.Config.Windows.SignIn = &serverconfig.SignIn{Dir: filepath.Join(files.Dir, "signin")}
+	files.Put(t, "signin/"+serverconfig.ClientSecretFile, []byte("secret\n"))
+	c := open(t, files)
+	if cas := c.WSTEPCAs(); len(cas) != 1 || cas[0].Role != serverconfig.RoleActive || !cas[0].Cert.Equal(files.WSTEPCA.Cert) {
+		t.Errorf("WSTEP CAs are %+v", cas)
+	}
+	if c.IdentityCAs() != nil {
+		t.Error("there are generations of a CA for Apple devices")
+	}
+	if _, _, ok := c.Push(); ok {
+		t.Error("there is a push certificate")
+	}
+	if got := c.SignInSecret(); got != "secret" {
+		t.Errorf("the client secret is %q", got)
+	}
+
+	files.Put(t, "wstep/"+serverconfig.RolesFile, []byte(`{"1": "Next"}`))
+	files.Put(t, "signin/"+serverconfig.ClientSecretFile, nil)
+	c.Reload()
+	refused := c.Refused()
+	if !strings.Contains(refused[config.FolderWSTEP], "exactly one") || !strings.Contains(refused[config.FolderSignIn], "missing or empty") {
+		t.Errorf("refused: %v", refused)
+	}
+	if len(c.WSTEPCAs()) != 1 || c.SignInSecret() != "secret" {
+		t.Error("the last good content is not in use")
+	}
+}
+
 // A bad folder must be told apart from all others by its error, which says what is wrong.
 func TestOpenSaysWhatIsWrong(t *testing.T) {
 	files := serverfiles.Write(t)

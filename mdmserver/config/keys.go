@@ -101,7 +101,20 @@ func parseGeneration(f files, name string, role serverconfig.Role) (identity.CA,
 	}
 	key, ok := pair.PrivateKey.(*rsa.PrivateKey)
 	if !ok {
-		return identity.CA{}, fmt.Errorf("%s.key is not an RSA key, which SCEP needs", name)
+		return identity.CA{}, fmt.Errorf("%s.key is not an RSA key, which devices need", name)
 	}
 	return identity.CA{Generation: n, Role: role, Cert: pair.Leaf, Key: key}, nil
+}
+
+// signInClient is what the server shows an OpenID Connect issuer.
+type signInClient struct {
+	secret string
+}
+
+func parseSignIn(f files, _ *signInClient) (*signInClient, error) {
+	secret, err := f.need(serverconfig.ClientSecretFile)
+	if err != nil {
+		return nil, err
+	}
+	return &signInClient{secret: strings.TrimSpace(string(secret))}, nil
 }

@@ -17,24 +17,26 @@ import (
 	"github.com/kubemdm/kubemdm/test/pki"
 )
 
-// Host is the public name of the server; AdminClient the name that the internal API's client must bear; Topic that of the push certificate.
+// Host is the public name of the server, ManagementHost that of Windows' management sessions; AdminClient the name that the internal API's client must
+// bear; Topic that of the push certificate.
 const (
-	Host        = "mdm.example.test"
-	AdminClient = "kubemdm-manager"
-	Topic       = "com.apple.mgmt.External.00000000-0000-4000-8000-000000000001"
+	Host           = "mdm.example.test"
+	ManagementHost = "manage.example.test"
+	AdminClient    = "kubemdm-manager"
+	Topic          = "com.apple.mgmt.External.00000000-0000-4000-8000-000000000001"
 )
 
 // Files are the written files and the authorities behind them.
 type Files struct {
 	Config serverconfig.Config
-	// Dir holds a folder for each of serving, admin, sealing, push, identity and store.
+	// Dir holds a folder for each of serving, admin, sealing, push, identity and store, and wstep for Windows devices.
 	Dir string
 	// WebCA signs the serving certificate, AdminCA both sides of the internal API, PushCA the push certificate, IdentityCA (the only
-	// generation) devices.
-	WebCA, AdminCA, PushCA, IdentityCA *pki.CA
+	// generation) Apple devices, and WSTEPCA, unless it is nil, Windows devices.
+	WebCA, AdminCA, PushCA, IdentityCA, WSTEPCA *pki.CA
 }
 
-// Write makes everything in a temporary folder. All listeners are on free ports of the loopback interface.
+// Write makes everything for Apple devices in a temporary folder. All listeners are on free ports of the loopback interface.
 func Write(t testing.TB) *Files {
 	t.Helper()
 	dir := t.TempDir()
@@ -57,20 +59,42 @@ func Write(t testing.TB) *Files {
 			},
 		},
 	}
-	f.WritePair(t, "serving", f.WebCA.Issue(t, pki.Leaf{CN: Host, Names: []string{Host}}), f.WebCA)
+	f.WritePair(t, "serving", f.WebCA.Issue(t, pki.Leaf{CN: Host, Names: []string{Host, ManagementHost}}), f.WebCA)
 	f.WritePair(t, "admin", f.AdminCA.Issue(t, pki.Leaf{CN: "server", Names: []string{"127.0.0.1"}}), f.AdminCA)
 	f.WritePair(t, "push", f.PushCA.Issue(t, pki.Leaf{CN: "APSP:1", UID: Topic}), nil)
 	key := make([]byte, 32)
 	rand.Read(key)
 	f.Put(t, "sealing/k1", key)
 	f.Put(t, "sealing/"+serverconfig.PrimaryFile, []byte("k1"))
-	f.Put(t, "identity/1.crt", f.IdentityCA.CertPEM())
-	f.Put(t, "identity/1.key", f.IdentityCA.KeyPEM(t))
-	f.Put(t, "identity/"+serverconfig.RolesFile, []byte(`{"1": "Active"}`))
+	f.writeGeneration(t, "identity", f.IdentityCA)
 	if err := os.Mkdir(filepath.Join(dir, "store"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	return f
+}
+
+// AddWindows adds what it takes to serve Windows devices: any proof is enough, and sessions are on a host of their own.
+func (f *Files) AddWindows(t testing.TB) {
+	t.Helper()
+	const day = 24 * time.Hour
+	f.WSTEPCA = pki.NewIdentityCA(t, "windows identity 1")
+	f.writeGeneration(t, "wstep", f.WSTEPCA)
+	f.Config.Windows = &serverconfig.Windows{
+		ManagementHost: ManagementHost,
+		Identity: serverconfig.Identity{Dir: filepath.Join(f.Dir, "wstep"),
+			Validity: serverconfig.Duration(365 * day), RenewBefore: serverconfig.Duration(42 * day)},
+		Authentication: serverconfig.Authentication{Require: serverconfig.RequireDigest},
+		PollEvery:      serverconfig.Duration(8 * time.Hour),
+		VerifyEvery:    serverconfig.Duration(8 * time.Hour),
+	}
+}
+
+// writeGeneration makes a CA the only generation in a folder.
+func (f *Files) writeGeneration(t testing.TB, folder string, ca *pki.CA) {
+	t.Helper()
+	f.Put(t, folder+"/1.crt", ca.CertPEM())
+	f.Put(t, folder+"/1.key", ca.KeyPEM(t))
+	f.Put(t, folder+"/"+serverconfig.RolesFile, []byte(`{"1": "Active"}`))
 }
 
 // WritePair puts a pair into a folder, with the certificate of ca beside it unless ca is nil.
