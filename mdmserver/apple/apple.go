@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -136,13 +135,9 @@ func (a *Apple) anchors() ([]*x509.Certificate, error) {
 	if !a.Config.TrustAnchor {
 		return nil, nil
 	}
-	var out []*x509.Certificate
-	for block, rest := pem.Decode(a.ServingCA()); block != nil; block, rest = pem.Decode(rest) {
-		cert, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, fmt.Errorf("reading the trust anchors: %w", err)
-		}
-		out = append(out, cert)
+	anchors, err := identity.ParseCertificates(a.ServingCA())
+	if err != nil {
+		return nil, fmt.Errorf("reading the trust anchors: %w", err)
 	}
-	return out, nil
+	return anchors, nil
 }

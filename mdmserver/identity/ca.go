@@ -3,6 +3,7 @@ package identity
 import (
 	"crypto"
 	"crypto/x509"
+	"encoding/pem"
 
 	"github.com/kubemdm/kubemdm/internal/serverconfig"
 )
@@ -21,4 +22,17 @@ type CA struct {
 type Key interface {
 	crypto.Signer
 	crypto.Decrypter
+}
+
+// ParseCertificates reads all certificates of a PEM file; empty input has none.
+func ParseCertificates(in []byte) ([]*x509.Certificate, error) {
+	var out []*x509.Certificate
+	for block, rest := pem.Decode(in); block != nil; block, rest = pem.Decode(rest) {
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, cert)
+	}
+	return out, nil
 }

@@ -12,6 +12,8 @@ import (
 
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
+
+	"github.com/kubemdm/kubemdm/mdmserver/identity/ber"
 )
 
 // Sizes of RSA keys, in bits. Larger ones would let a stranger choose how long we compute.
@@ -27,6 +29,18 @@ type Request struct {
 	PublicKey *rsa.PublicKey
 	// PublicKeySHA256 is the lower-case hex SHA-256 of the SubjectPublicKeyInfo.
 	PublicKeySHA256 string
+}
+
+// Signed says whether what a device sends as its request is a CMS message (RFC 5652, section 3), in BER, with the request in it: that is how it asks for
+// another certificate.
+func Signed(message []byte) bool {
+	der, err := ber.Normalize(message)
+	if err != nil {
+		return false
+	}
+	var content cryptobyte.String
+	input := cryptobyte.String(der)
+	return input.ReadASN1(&content, asn1.SEQUENCE) && content.PeekASN1Tag(asn1.OBJECT_IDENTIFIER)
 }
 
 // Parse reads a PKCS#10 request (RFC 2986) and checks that it is signed with its own key. SHA-1 is good enough for that proof.

@@ -22,10 +22,11 @@ type Request struct {
 	TokenRequest *TokenRequest
 }
 
-// Security is the credential of whoever enrols: a password, or the token that an agent or the sign-in page handed to Windows. Each may be empty.
+// Security is the credential of whoever enrols: a password, or the token that an agent or the sign-in page handed to Windows. Without one, Password is
+// empty and Token nil.
 type Security struct {
-	Username, Password string
-	Token              BinaryToken
+	Password string
+	Token    *BinaryToken
 }
 
 // BinaryToken is a BinarySecurityToken in base64 of any flavour, padded or not. Its ValueType is not read: the specification's own samples state
@@ -94,12 +95,12 @@ func ParseRequest(document []byte) (*Request, error) {
 }
 
 func security(e *element) Security {
-	user := e.child("UsernameToken")
-	return Security{
-		Username: user.child("Username").trimmed(),
-		Password: user.child("Password").trimmed(),
-		Token:    BinaryToken(e.child("BinarySecurityToken").trimmed()),
+	s := Security{Password: e.child("UsernameToken").child("Password").trimmed()}
+	if token := e.child("BinarySecurityToken"); token != nil {
+		value := BinaryToken(token.trimmed())
+		s.Token = &value
 	}
+	return s
 }
 
 func discover(e *element) *Discover {
