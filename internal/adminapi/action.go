@@ -103,6 +103,9 @@ type ActionStatus struct {
 	Counts     map[TargetState]int `json:"counts"`
 	CreatedAt  time.Time           `json:"createdAt"`
 	FinishedAt time.Time           `json:"finishedAt,omitzero"`
+	// Held is true while no device gets the action, since it cannot be taken back and was not PUT since the server started: its store may be older than
+	// a cancellation. PUT it again if it is still wanted.
+	Held bool `json:"held,omitempty"`
 	// Results are the newest, at most MaxInlineResults, without bodies.
 	Results []ActionResult `json:"results,omitempty"`
 }

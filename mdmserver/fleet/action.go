@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/kubemdm/kubemdm/internal/adminapi"
@@ -21,7 +22,10 @@ func (f *Fleet) PutAction(ctx context.Context, a adminapi.Action) (*adminapi.Act
 		if err != nil {
 			return err
 		}
-		status, err = actionStatus(tx, row)
+		if err := f.confirm(tx, row); err != nil {
+			return err
+		}
+		status, err = f.actionStatus(tx, row)
 		return err
 	})
 	return status, err
@@ -164,7 +168,7 @@ func (f *Fleet) Action(ctx context.Context, key adminapi.Key) (*adminapi.ActionS
 		if err != nil {
 			return err
 		}
-		status, err = actionStatus(tx, row)
+		status, err = f.actionStatus(tx, row)
 		return err
 	})
 	return status, err
@@ -214,7 +218,7 @@ func (f *Fleet) ListActions(ctx context.Context, after string, limit int) (*admi
 	return page(ctx, f, limit, func(tx *txn, limit int) ([]ActionRow, error) {
 		return tx.Actions(after, limit)
 	}, func(tx *txn, a *ActionRow) (adminapi.ActionStatus, string, error) {
-		status, err := actionStatus(tx, a)
+		status, err := f.actionStatus(tx, a)
 		if err != nil {
 			return adminapi.ActionStatus{}, "", err
 		}
@@ -230,7 +234,7 @@ func knownAction(tx *txn, key adminapi.Key) (*ActionRow, error) {
 	return row, err
 }
 
-func actionStatus(tx *txn, a *ActionRow) (*adminapi.ActionStatus, error) {
+func (f *Fleet) actionStatus(tx *txn, a *ActionRow) (*adminapi.ActionStatus, error) {
 	counts, err := tx.TargetCounts(a.ID)
 	if err != nil {
 		return nil, err
@@ -239,7 +243,10 @@ func actionStatus(tx *txn, a *ActionRow) (*adminapi.ActionStatus, error) {
 	if err != nil {
 		return nil, err
 	}
-	status := &adminapi.ActionStatus{Key: a.Key, SpecHash: a.SpecHash, Counts: counts, CreatedAt: a.CreatedAt, FinishedAt: a.FinishedAt}
+	status := &adminapi.ActionStatus{
+		Key: a.Key, SpecHash: a.SpecHash, Counts: counts, CreatedAt: a.CreatedAt, FinishedAt: a.FinishedAt,
+		Held: a.FinishedAt.IsZero() && slices.Contains(destructive, a.RequestType) && !f.confirmed(a.ID),
+	}
 	for _, n := range counts {
 		status.Total += n
 	}

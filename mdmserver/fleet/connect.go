@@ -114,6 +114,7 @@ func (s *session) gather() (*work, error) {
 		if w.targets, err = s.tx.OpenTargets(s.device.ID); err != nil {
 			return nil, err
 		}
+		w.targets = slices.DeleteFunc(w.targets, s.f.held)
 	}
 	if s.device.Intent == adminapi.IntentUnenroll { // its profiles go with the enrolment
 		return w, nil

@@ -144,7 +144,7 @@ func (f *Fleet) describeChange(tx *txn, r DirtyRow) (adminapi.Change, error) {
 		c.Deleted = c.Artifact == nil
 	case adminapi.KindAction:
 		newest := func(key adminapi.Key) (*ActionRow, error) { return tx.Action(key, "") }
-		c.Action, err = describeIf(newest, adminapi.Key(r.Key), func(a *ActionRow) (*adminapi.ActionStatus, error) { return actionStatus(tx, a) })
+		c.Action, err = describeIf(newest, adminapi.Key(r.Key), func(a *ActionRow) (*adminapi.ActionStatus, error) { return f.actionStatus(tx, a) })
 		c.Deleted = c.Action == nil
 	case adminapi.KindToken:
 		c.Token, err = describeIf(tx.Token, adminapi.Key(r.Key), func(t *TokenRow) (*adminapi.TokenStatus, error) {

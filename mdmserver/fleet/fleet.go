@@ -66,13 +66,14 @@ type Fleet struct {
 	mu      sync.Mutex
 	changed chan struct{}        // closed and replaced when a transaction marked something dirty
 	seen    map[string]time.Time // device id to the last contact that is not stored yet
+	wanted  map[string]bool      // ids of destructive actions that the manager has PUT since the start
 }
 
 // New returns the Fleet over a store. Whoever starts it again, on this store or on a copy of it, gets another StoreEpoch.
 func New(store Store, encoder Encoder, opts Options) (*Fleet, error) {
 	f := &Fleet{
 		store: store, encoder: encoder, opts: opts, work: make(chan struct{}, 1), stale: make(chan struct{}, 1), lookup: make(chan struct{}, agentLookups),
-		changed: make(chan struct{}), seen: map[string]time.Time{},
+		changed: make(chan struct{}), seen: map[string]time.Time{}, wanted: map[string]bool{},
 	}
 	f.opts.setDefaults()
 	start, err := f.secret(8)
