@@ -10,6 +10,7 @@ import (
 
 	"github.com/kubemdm/kubemdm/internal/adminapi"
 	"github.com/kubemdm/kubemdm/mdmserver/config"
+	"github.com/kubemdm/kubemdm/mdmserver/identity"
 	"github.com/kubemdm/kubemdm/mdmserver/push"
 )
 
@@ -29,9 +30,9 @@ func (s *Server) Describe() *adminapi.Info {
 		LeaseEpoch: s.fleet.LeaseEpoch(),
 		Serving:    certificateInfo(s.creds.Serving().Leaf),
 		Refused:    s.creds.Refused(),
-	}
-	for _, ca := range s.creds.IdentityCAs() {
-		info.IdentityCAs = append(info.IdentityCAs, adminapi.CAInfo{CertificateInfo: certificateInfo(ca.Cert), Generation: ca.Generation, Role: string(ca.Role)})
+
+		IdentityCAs: caInfos(s.creds.IdentityCAs()),
+		WSTEPCAs:    caInfos(s.creds.WSTEPCAs()),
 	}
 	keys := s.creds.Sealing()
 	info.SealingKeys = []string{keys.Primary}
@@ -40,7 +41,9 @@ func (s *Server) Describe() *adminapi.Info {
 			info.SealingKeys = append(info.SealingKeys, id)
 		}
 	}
-	info.Push = s.pushInfo(info.Refused[config.FolderPush])
+	if s.pusher != nil {
+		info.Push = s.pushInfo(info.Refused[config.FolderPush])
+	}
 	return info
 }
 
@@ -60,6 +63,14 @@ func (s *Server) pushInfo(refused string) adminapi.PushInfo {
 // Counts counts enrolled devices, those with work waiting, and those seen within the silence limit.
 func (s *Server) Counts(ctx context.Context) (enrolled, behind, responding int, err error) {
 	return s.fleet.Counts(ctx)
+}
+
+func caInfos(cas []identity.CA) []adminapi.CAInfo {
+	var infos []adminapi.CAInfo
+	for _, ca := range cas {
+		infos = append(infos, adminapi.CAInfo{CertificateInfo: certificateInfo(ca.Cert), Generation: ca.Generation, Role: string(ca.Role)})
+	}
+	return infos
 }
 
 func certificateInfo(cert *x509.Certificate) adminapi.CertificateInfo {

@@ -9,8 +9,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
+
+	"github.com/kubemdm/kubemdm/mdmserver/windows"
 )
 
 const (
@@ -32,16 +35,12 @@ type listener struct {
 
 // listen binds the three listeners. An error leaves those open that were bound.
 func (s *Server) listen(devices, admin http.Handler) error {
-	deviceTLS := &tls.Config{
-		MinVersion:     tls.VersionTLS12,
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.creds.Serving(), nil },
-	}
 	adminTLS := &tls.Config{
 		MinVersion:         tls.VersionTLS12,
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return s.adminTLS(), nil },
 	}
 	var err error
-	if s.devices, err = s.bind("devices", s.cfg.Listen.Devices, deviceTLS, s.observe("devices", devices)); err != nil {
+	if s.devices, err = s.bind("devices", s.cfg.Listen.Devices, s.deviceTLS(), s.observe("devices", s.directed(devices))); err != nil {
 		return err
 	}
 	if s.admin, err = s.bind("admin", s.cfg.Listen.Admin, adminTLS, s.observe("admin", admin)); err != nil {
@@ -49,6 +48,60 @@ func (s *Server) listen(devices, admin http.Handler) error {
 	}
 	s.health, err = s.bind("health", s.cfg.Listen.Health, nil, s.healthHandler())
 	return err
+}
+
+// deviceTLS asks for a client's certificate on the management host only: elsewhere browsers would ask their users for one.
+func (s *Server) deviceTLS() *tls.Config {
+	config := &tls.Config{
+		MinVersion:     tls.VersionTLS12,
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.creds.Serving(), nil },
+	}
+	if name := s.managementName(); name != "" {
+		config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			if windows.DNSName(hello.ServerName) != name {
+				return nil, nil
+			}
+			return s.managementTLS(config), nil
+		}
+	}
+	return config
+}
+
+// managementTLS is made for each connection, so that a new generation of the CA counts at once. A client without a certificate may prove itself
+// otherwise, and what is shown is verified with each message. A ticket could carry over what was shown on another host, or nothing.
+func (s *Server) managementTLS(base *tls.Config) *tls.Config {
+	config := base.Clone()
+	config.GetConfigForClient = nil
+	config.NextProtos = []string{"h2", "http/1.1"}
+	config.ClientAuth = tls.RequestClientCert
+	config.SessionTicketsDisabled = true
+	config.ClientCAs = x509.NewCertPool()
+	for _, ca := range s.creds.WSTEPCAs() {
+		config.ClientCAs.AddCert(ca.Cert)
+	}
+	return config
+}
+
+// managementName is the DNS name of the management host, "" if there is none of its own.
+func (s *Server) managementName() string {
+	if s.cfg.Windows == nil {
+		return ""
+	}
+	return windows.DNSName(s.cfg.Windows.ManagementHost)
+}
+
+// directed refuses a request for one of two hosts over a connection that was made to the other (RFC 9110, section 15.5.20): what was asked for in
+// the handshake is not what that host asks for.
+func (s *Server) directed(next http.Handler) http.Handler {
+	hosts := []string{windows.DNSName(s.cfg.Host), s.managementName()}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		shaken, asked := windows.DNSName(r.TLS.ServerName), windows.DNSName(r.Host)
+		if hosts[1] != "" && shaken != asked && slices.Contains(hosts, shaken) && slices.Contains(hosts, asked) {
+			http.Error(w, "the connection was made to another host", http.StatusMisdirectedRequest)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // adminTLS is made for each connection, so that reloaded credentials count at once. Session tickets would outlive them.

@@ -2,12 +2,11 @@ package mdmserver
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"net/url"
+	"net/http"
 	"os"
 	"os/signal"
 	"sync"
@@ -40,7 +39,7 @@ type Server struct {
 	creds    *config.Credentials
 	store    fleet.Store
 	fleet    *fleet.Fleet
-	pusher   *push.Pusher
+	pusher   *push.Pusher // nil without Apple devices
 	metrics  *metrics.Metrics
 	devices  *listener
 	admin    *listener
@@ -78,50 +77,34 @@ func Start(ctx context.Context, cfg serverconfig.Config, log *slog.Logger, versi
 
 // compose joins the rooms over the open store.
 func (s *Server) compose() error {
-	devices, err := apple.New(apple.Options{
-		Config: s.cfg, CAs: s.creds.IdentityCAs, Serving: s.creds.Serving, ServingCA: s.creds.ServingCAPEM, Topic: s.topic, Now: time.Now, Log: s.log,
-	})
+	options := fleet.Options{Sealer: seal.New(s.creds.Sealing), SilentAfter: time.Duration(s.cfg.SilentAfter), Log: s.log}
+	var macs *apple.Apple
+	var encoder fleet.Encoder // stays nil where no Apple device is given anything
+	var err error
+	if s.cfg.Apple != nil {
+		if macs, err = s.newApple(); err != nil {
+			return err
+		}
+		encoder, options.RenewBefore = macs, time.Duration(s.cfg.Apple.Identity.RenewBefore)
+	}
+	if s.cfg.Windows != nil {
+		options.VerifyEvery = time.Duration(s.cfg.Windows.VerifyEvery)
+	}
+	if s.fleet, err = fleet.New(s.store, encoder, options); err != nil {
+		return err
+	}
+	devices := http.NewServeMux()
+	if macs != nil {
+		err = s.serveApple(devices, macs)
+	}
+	if s.cfg.Windows != nil && err == nil {
+		err = s.serveWindows(devices)
+	}
 	if err != nil {
 		return err
 	}
-	s.fleet, err = fleet.New(s.store, devices, fleet.Options{
-		Sealer: seal.New(s.creds.Sealing), SilentAfter: time.Duration(s.cfg.SilentAfter), RenewBefore: time.Duration(s.cfg.Apple.Identity.RenewBefore), Log: s.log,
-	})
-	if err != nil {
-		return err
-	}
-	apns, err := newAPNs(s.cfg.Apple.Push, s.creds)
-	if err != nil {
-		return err
-	}
-	s.pusher = push.New(push.Options{Fleet: s.fleet, Service: apns, Log: s.log, Now: time.Now, Observe: s.metrics.Push})
 	internal := admin.New(admin.Options{Fleet: s.fleet, Info: s.info, Stopping: s.stopping, Log: s.log})
-	return s.listen(devices.Handler(s.fleet), internal)
-}
-
-func newAPNs(cfg serverconfig.Push, creds *config.Credentials) (*push.APNs, error) {
-	service, err := url.Parse(cfg.URL)
-	if err != nil {
-		return nil, fmt.Errorf("apple.push.url: %w", err)
-	}
-	var roots *x509.CertPool // nil: the system's
-	if cfg.CAFile != "" {
-		pem, err := os.ReadFile(cfg.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("apple.push.caFile: %w", err)
-		}
-		roots = x509.NewCertPool()
-		if !roots.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("apple.push.caFile: %s holds no PEM certificate", cfg.CAFile)
-		}
-	}
-	return push.NewAPNs(service, roots, creds, time.Now), nil
-}
-
-// topic is that of the push certificate, empty while there is none.
-func (s *Server) topic() string {
-	_, topic, _ := s.creds.Push()
-	return topic
+	return s.listen(devices, internal)
 }
 
 // Addresses are those that the listeners are bound to.
@@ -150,7 +133,12 @@ func (s *Server) Serve(ctx context.Context) error {
 		})
 	}
 	work.Go(func() { s.creds.Watch(ctx, hangups) })
-	work.Go(func() { s.pusher.Run(ctx) })
+	if s.pusher != nil {
+		work.Go(func() { s.pusher.Run(ctx) })
+	}
+	if s.cfg.Windows != nil {
+		work.Go(func() { s.fleet.RunAgents(ctx) })
+	}
 	work.Go(func() { s.every(ctx, sweepEvery, "sweeping", s.fleet.Sweep) })
 	work.Go(func() { s.every(ctx, flushEvery, "storing when devices were seen", s.fleet.FlushSeen) })
 	s.log.Info("serving", "version", s.version, "devices", s.devices.Addr().String(), "admin", s.admin.Addr().String(), "health", s.health.Addr().String())

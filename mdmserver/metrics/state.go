@@ -55,6 +55,9 @@ func (c stateCollector) Collect(ch chan<- prometheus.Metric) {
 	for _, ca := range info.IdentityCAs {
 		expiries[fmt.Sprintf("identity-ca-%d", ca.Generation)] = ca.CertificateInfo
 	}
+	for _, ca := range info.WSTEPCAs {
+		expiries[fmt.Sprintf("wstep-ca-%d", ca.Generation)] = ca.CertificateInfo
+	}
 	for name, cert := range expiries {
 		if !cert.NotAfter.IsZero() {
 			send(expiryDesc, float64(cert.NotAfter.Unix()), name)

@@ -80,6 +80,23 @@ func (w *Windows) ManagementHandler() (http.Handler, error) {
 	return mux, nil
 }
 
+// Register adds all endpoints to mux: management on the management host if there is one, and there nothing else.
+func (w *Windows) Register(mux *http.ServeMux) error {
+	management, err := w.ManagementHandler()
+	if err != nil {
+		return err
+	}
+	enrollment := w.EnrollmentHandler()
+	mux.Handle("/api/mdm/microsoft/", enrollment)
+	mux.Handle(pathWellKnown, enrollment)
+	if name := DNSName(w.Config.Windows.ManagementHost); name != "" {
+		mux.Handle(name+"/", management)
+	} else {
+		mux.Handle(pathManagement, management)
+	}
+	return nil
+}
+
 // DNSName is a host without its port, in lower case.
 func DNSName(host string) string {
 	if name, _, err := net.SplitHostPort(host); err == nil {

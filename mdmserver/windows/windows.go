@@ -63,3 +63,6 @@ func New(o Options) (*Windows, error) {
 	}
 	return &Windows{Options: o}, nil
 }
+
+// DiscoveryURL is where Windows begins to enrol when an agent makes it.
+func (w *Windows) DiscoveryURL() string { return w.url(pathDiscovery) }

@@ -1,7 +1,6 @@
 package wire_test
 
 import (
-	"flag"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -11,8 +10,6 @@ import (
 
 	"github.com/kubemdm/kubemdm/mdmserver/windows/wire"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 // reply has one of everything that a server says, and of what a client says in Cred, Results and MoreData.
 var reply = wire.Message{
