@@ -1,6 +1,7 @@
 package wire_test
 
 import (
+	"flag"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -10,6 +11,8 @@ import (
 
 	"github.com/kubemdm/kubemdm/mdmserver/windows/wire"
 )
+
+var update = flag.Bool("update", false, "write the golden files anew")
 
 // reply has one of everything that a server says, and of what a client says in Cred, Results and MoreData.
 var reply = wire.Message{
