@@ -247,6 +247,20 @@ func TestConfirmedWipeHitsThisEnrolmentOnly(t *testing.T) {
 	b.UntilIs(second, "Succeeded=True/Done")
 }
 
+func TestWipeIsWantedStillAfterARestartOfTheServer(t *testing.T) {
+	b, mac := bench(t)
+	c := wipe("C0", mac.EnrollmentID())
+	b.Create(c)
+	b.UntilIs(c, "Succeeded=False/Running")
+	b.Fleet.Restart()
+	expectTypes(b, mac.Connect(managed.Acknowledge))
+	b.Connect()
+	b.Until("it is confirmed", func() bool {
+		return slices.Contains(types(mac.Connect(managed.Acknowledge)), adminapi.AppleEraseDevice)
+	})
+	b.UntilIs(c, "Succeeded=True/Done")
+}
+
 func TestFinishedCommandIsNeverSentAgain(t *testing.T) {
 	b, mac := bench(t)
 	c := finished(b, mac, nil)

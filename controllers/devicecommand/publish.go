@@ -17,14 +17,18 @@ import (
 // conflictAgain is how often a name is tried again that another command holds at the server.
 const conflictAgain = 30 * time.Second
 
-// publish hands the command to the server, which keeps the first list of targets that it gets.
+// publish hands the command to the server, which keeps the first list of targets that it gets. A server that has started again holds what cannot be taken
+// back until it is told once more.
 func (r *Reconciler) publish(ctx context.Context, s *scope, report *loop.Report) error {
 	if s.refused != nil {
 		report.False(s.refused.reason, "nothing was sent")
 		return nil
 	}
-	if s.action != nil {
+	if s.action != nil && !s.action.Held {
 		return nil
+	}
+	if s.action != nil {
+		s.targets = targetsOf(s.action)
 	}
 	action := adminapi.Action{Key: s.key, SpecHash: specHash(s.command), Deadline: deadline(s.command).UTC(), Targets: s.targets}
 	if err := r.translate(ctx, s.command, &action, report); err != nil {
@@ -37,6 +41,15 @@ func (r *Reconciler) publish(ctx context.Context, s *scope, report *loop.Report)
 	}
 	s.action = status
 	return link.Halt(err)
+}
+
+// targetsOf are targets that the server named. It has the whole list and takes no other.
+func targetsOf(a *adminapi.ActionStatus) []adminapi.ActionTarget {
+	var targets []adminapi.ActionTarget
+	for _, r := range a.Results {
+		targets = append(targets, adminapi.ActionTarget{DeviceID: r.DeviceID, EnrollmentID: r.EnrollmentID})
+	}
+	return targets
 }
 
 // cancel closes what was not delivered of a command that goes before it has finished.
