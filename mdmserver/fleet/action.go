@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -13,7 +14,7 @@ import (
 // PutAction stores an action for its targets, or answers with the state of the one that has this key and hash already, running or finished.
 // Targets whose device has left the named enrolment are closed at once. Errors: adminapi.CodeSpecConflict, adminapi.CodeInvalid.
 func (f *Fleet) PutAction(ctx context.Context, a adminapi.Action) (*adminapi.ActionStatus, error) {
-	if a.Apple == nil {
+	if a.Apple == nil && a.Windows == nil {
 		return nil, &adminapi.Error{Code: adminapi.CodeInvalid, Message: "an action needs a command"}
 	}
 	var status *adminapi.ActionStatus
@@ -62,37 +63,73 @@ func (f *Fleet) createAction(tx *txn, a adminapi.Action, seq int64) (*ActionRow,
 	if err != nil {
 		return nil, err
 	}
-	plain, err := json.Marshal(a.Apple)
+	targets := a.Targets
+	a.Targets = nil
+	plain, err := json.Marshal(a)
 	if err != nil {
-		return nil, fmt.Errorf("writing a command: %w", err)
+		return nil, fmt.Errorf("writing an action: %w", err)
 	}
-	row := ActionRow{ID: id, Key: a.Key, SpecHash: a.SpecHash, RequestType: a.Apple.RequestType, Deadline: a.Deadline.UTC(), CreatedAt: tx.now, Seq: seq}
+	row := ActionRow{
+		ID: id, Key: a.Key, SpecHash: a.SpecHash, RequestType: cmp.Or(requestType(&a, adminapi.PlatformApple), requestType(&a, adminapi.PlatformWindows)),
+		Deadline: a.Deadline.UTC(), CreatedAt: tx.now, Seq: seq,
+	}
 	if row.Command, err = f.seal(plain, sealedCommand, id); err != nil {
 		return nil, err
 	}
-	if len(a.Targets) == 0 {
+	if len(targets) == 0 {
 		row.FinishedAt = tx.now
 	}
 	if err := tx.PutAction(row); err != nil {
 		return nil, err
 	}
 	tx.touch(adminapi.KindAction, string(a.Key))
-	for _, t := range a.Targets {
-		if err := f.createTarget(tx, &row, t, a.Apple.GeneratePIN); err != nil {
+	for _, t := range targets {
+		if err := f.createTarget(tx, &row, t, &a); err != nil {
 			return nil, err
 		}
 	}
 	return tx.ActionByID(id)
 }
 
-func (f *Fleet) createTarget(tx *txn, a *ActionRow, target adminapi.ActionTarget, withPIN bool) error {
+// requestType is what the action is called on the platform, "" if it has no part for it.
+func requestType(a *adminapi.Action, p adminapi.Platform) string {
+	switch {
+	case p == adminapi.PlatformWindows && a.Windows != nil:
+		return a.Windows.RequestType
+	case p == adminapi.PlatformApple && a.Apple != nil:
+		return a.Apple.RequestType
+	}
+	return ""
+}
+
+// actionOf opens what the action does.
+func (f *Fleet) actionOf(tx *txn, actionID string) (*adminapi.Action, error) {
+	row, err := tx.ActionByID(actionID)
+	if err != nil {
+		return nil, err
+	}
+	plain, err := f.open(row.Command, sealedCommand, row.ID)
+	if err != nil {
+		return nil, err
+	}
+	a := &adminapi.Action{}
+	if err := json.Unmarshal(plain, a); err != nil {
+		return nil, fmt.Errorf("reading a stored action: %w", err)
+	}
+	return a, nil
+}
+
+func (f *Fleet) createTarget(tx *txn, row *ActionRow, target adminapi.ActionTarget, a *adminapi.Action) error {
 	t := TargetRow{
-		ActionID: a.ID, Action: a.Key, DeviceID: target.DeviceID, EnrollmentID: target.EnrollmentID, RequestType: a.RequestType,
-		Deadline: a.Deadline, Seq: a.Seq, State: adminapi.TargetQueued,
+		ActionID: row.ID, Action: row.Key, DeviceID: target.DeviceID, EnrollmentID: target.EnrollmentID, Deadline: row.Deadline, Seq: row.Seq,
+		State: adminapi.TargetQueued,
 	}
 	device, err := tx.Device(t.DeviceID)
 	if err != nil {
 		return err
+	}
+	if device != nil {
+		t.RequestType = requestType(a, device.Platform)
 	}
 	if device == nil || device.EnrollmentID != t.EnrollmentID || device.State == adminapi.DeviceEnded {
 		if err := tx.PutTarget(t); err != nil {
@@ -100,7 +137,13 @@ func (f *Fleet) createTarget(tx *txn, a *ActionRow, target adminapi.ActionTarget
 		}
 		return finish(tx, &t, adminapi.TargetEnrolmentEnded, "the device is not in the enrolment that the action was made for")
 	}
-	if withPIN {
+	if t.RequestType == "" {
+		if err := tx.PutTarget(t); err != nil {
+			return err
+		}
+		return finish(tx, &t, adminapi.TargetFailed, clip(cmp.Or(a.Unsupported[device.Platform], unsupported), maxMessage))
+	}
+	if device.Platform == adminapi.PlatformApple && a.Apple.GeneratePIN {
 		pin, err := f.pin()
 		if err != nil {
 			return err
@@ -114,6 +157,8 @@ func (f *Fleet) createTarget(tx *txn, a *ActionRow, target adminapi.ActionTarget
 	}
 	return tx.wake(t.DeviceID)
 }
+
+const unsupported = "there is no such action for devices of this platform"
 
 // finish closes a target for good, and its action with the last one.
 func finish(tx *txn, t *TargetRow, state adminapi.TargetState, message string) error {

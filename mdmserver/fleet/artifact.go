@@ -10,18 +10,25 @@ import (
 )
 
 // PutArtifact stores an artifact and makes it pending wherever it is assigned with another digest. Errors: adminapi.CodeIdentifierConflict,
-// adminapi.CodeTooLarge, adminapi.CodeInvalid (a change of scope).
+// adminapi.CodeTooLarge, adminapi.CodeInvalid (a change of scope or platform; a profile for Windows that cannot be sent).
 func (f *Fleet) PutArtifact(ctx context.Context, a adminapi.Artifact) (*adminapi.ArtifactStatus, error) {
 	if len(a.Template) > adminapi.MaxArtifact {
 		return nil, &adminapi.Error{Code: adminapi.CodeTooLarge, Message: fmt.Sprintf("the profile has %d bytes; the limit is %d", len(a.Template), adminapi.MaxArtifact)}
 	}
+	nodes, err := nodesOf(&a)
+	if err != nil {
+		return nil, err
+	}
 	var status *adminapi.ArtifactStatus
-	err := f.update(ctx, func(tx *txn) error {
+	err = f.update(ctx, func(tx *txn) error {
 		old, err := tx.Artifact(a.Key)
 		if err != nil {
 			return err
 		}
 		row := ArtifactRow{Key: a.Key, Scope: a.Scope, Identifier: a.Identifier, Digest: a.Digest, Sign: a.Sign, Platform: cmp.Or(a.Platform, adminapi.PlatformApple)}
+		if nodes != nil {
+			row.Identifier = string(a.Key)
+		}
 		if err := acceptable(tx, old, &row); err != nil {
 			return err
 		}
@@ -29,6 +36,9 @@ func (f *Fleet) PutArtifact(ctx context.Context, a adminapi.Artifact) (*adminapi
 			return err
 		}
 		if err := tx.PutArtifact(row); err != nil {
+			return err
+		}
+		if err := tx.PutNodes(row.Key, nodes); err != nil {
 			return err
 		}
 		if old == nil || old.Withdrawn || old.Digest != row.Digest || old.Identifier != row.Identifier {
@@ -42,10 +52,25 @@ func (f *Fleet) PutArtifact(ctx context.Context, a adminapi.Artifact) (*adminapi
 	return status, err
 }
 
-// acceptable checks that the artifact stays in its scope and that nobody else owns its identifier there.
+// nodesOf lists the nodes that an artifact for Windows writes, in order; nil for an Apple one.
+func nodesOf(a *adminapi.Artifact) ([]string, error) {
+	if a.Platform != adminapi.PlatformWindows {
+		return nil, nil
+	}
+	p, err := parseWindowsProfile(a.Template, a.Scope)
+	if err != nil {
+		return nil, err
+	}
+	return append([]string{}, sortedNodes(writes(newSteps(p.Commands)))...), nil
+}
+
+// acceptable checks that the artifact stays in its scope and on its platform, and that nobody else owns its identifier there.
 func acceptable(tx *txn, old, row *ArtifactRow) error {
 	if old != nil && old.Scope != row.Scope {
 		return &adminapi.Error{Code: adminapi.CodeInvalid, Message: "the scope of an artifact never changes: withdraw it and use another name"}
+	}
+	if old != nil && old.Platform != row.Platform {
+		return &adminapi.Error{Code: adminapi.CodeInvalid, Message: "the platform of an artifact never changes: withdraw it and use another name"}
 	}
 	owner, err := tx.ArtifactByIdentifier(row.Scope, row.Identifier)
 	if err != nil || owner == nil || owner.Key == row.Key {

@@ -34,10 +34,12 @@ type work struct {
 	targets  []TargetRow
 	removals []RecordRow
 	installs []StateRow
+	// checks are what is to be read back to find drift (Windows).
+	checks []StateRow
 }
 
 func (w *work) empty() bool {
-	return !w.renew && !w.unenroll && len(w.targets)+len(w.removals)+len(w.installs) == 0
+	return !w.renew && !w.unenroll && len(w.targets)+len(w.removals)+len(w.installs)+len(w.checks) == 0
 }
 
 // Connect takes a report and returns the channel's next command, nil if there is nothing to do, in one transaction. An unknown or
@@ -101,19 +103,21 @@ func (f *Fleet) newSession(tx *txn, c *claim) (*session, error) {
 	return &session{f: f, tx: tx, device: c.device, channel: channel}, nil
 }
 
-// gather lists all that waits for the channel, whether it may be offered now or not. An ignored device is asked nothing.
+// gather lists all that waits for the channel, whether it may be offered now or not. An ignored device is asked nothing. Windows renews by itself.
 func (s *session) gather() (*work, error) {
 	w := &work{}
 	if s.device.Intent == adminapi.IntentIgnore {
 		return w, nil
 	}
+	windows := s.device.Platform == adminapi.PlatformWindows
 	var err error
 	if s.channel.IsDevice() {
-		w.renew = !s.device.RenewAt.After(s.tx.now)
+		w.renew = !windows && !s.device.RenewAt.After(s.tx.now)
 		w.unenroll = s.device.Intent == adminapi.IntentUnenroll
 		if w.targets, err = s.tx.OpenTargets(s.device.ID); err != nil {
 			return nil, err
 		}
+		w.targets = slices.DeleteFunc(w.targets, s.f.held)
 		w.targets = slices.DeleteFunc(w.targets, s.f.held)
 	}
 	if s.device.Intent == adminapi.IntentUnenroll { // its profiles go with the enrolment
@@ -122,16 +126,19 @@ func (s *session) gather() (*work, error) {
 	if w.removals, err = s.removals(); err != nil {
 		return nil, err
 	}
-	w.installs, err = s.tx.OpenStates(s.channel.ID)
+	if w.installs, err = s.tx.OpenStates(s.channel.ID); err != nil || !windows {
+		return w, err
+	}
+	w.checks, err = s.tx.StatesToVerify(s.channel.ID, s.tx.now)
 	return w, err
 }
 
 // removals lists what is on the channel under an identifier that nothing assigned carries. An artifact whose identifier was edited keeps its
-// old profile until the new one is installed.
+// old profile until the new one is installed; each node of Windows stands alone.
 func (s *session) removals() ([]RecordRow, error) {
 	stray, err := s.tx.StrayRecords(s.channel.ID)
-	if err != nil {
-		return nil, err
+	if err != nil || s.device.Platform == adminapi.PlatformWindows {
+		return stray, err
 	}
 	return slices.DeleteFunc(stray, func(r RecordRow) bool {
 		state, stateErr := s.tx.State(s.channel.ID, r.Artifact)
@@ -150,6 +157,7 @@ func (w *work) offerable(now time.Time, d *DeviceRow, idle bool) *work {
 		targets:  slices.DeleteFunc(slices.Clone(w.targets), func(t TargetRow) bool { return !t.offerable(now) }),
 		removals: slices.DeleteFunc(slices.Clone(w.removals), func(r RecordRow) bool { return !r.offerable(now) }),
 		installs: slices.DeleteFunc(slices.Clone(w.installs), func(st StateRow) bool { return !st.offerable(now) }),
+		checks:   slices.DeleteFunc(slices.Clone(w.checks), func(st StateRow) bool { return !st.offerable(now) }),
 	}
 }
 
@@ -180,11 +188,16 @@ func (s *session) next(idle bool) ([]byte, error) {
 			wakeAt = s.tx.now.Add(wakeLeftOver)
 		}
 	}
-	if s.channel.WakeAt.Equal(wakeAt) {
-		return command, nil
+	return command, s.wakeAt(wakeAt)
+}
+
+// wakeAt settles when the channel is woken again.
+func (s *session) wakeAt(at time.Time) error {
+	if s.channel.WakeAt.Equal(at) {
+		return nil
 	}
-	s.channel.WakeAt, s.channel.Wakes = wakeAt, 0
-	return command, s.tx.PutChannel(*s.channel)
+	s.channel.WakeAt, s.channel.Wakes = at, 0
+	return s.tx.PutChannel(*s.channel)
 }
 
 // reoffer makes ready again what was sent or deferred: an idle device executes nothing. A restart or shutdown that it did not answer is over,
@@ -207,7 +220,7 @@ func (s *session) reoffer() error {
 }
 
 // neverResent are the requests that a device may have carried out without being able to answer, and must not carry out twice.
-var neverResent = []string{adminapi.AppleRestartDevice, adminapi.AppleShutDownDevice}
+var neverResent = []string{adminapi.AppleRestartDevice, adminapi.AppleShutDownDevice, adminapi.WindowsRestart}
 
 const unconfirmed = "the device took the command and did not answer; it is not sent again"
 

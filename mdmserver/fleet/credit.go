@@ -75,9 +75,14 @@ func (s *session) creditRecord(row *CommandRow, r Report) error {
 		}
 		return nil
 	}
+	return s.own(record, adminapi.Key(row.Key), row.Digest)
+}
+
+// own notes that what the record names is on the channel as the artifact wants it. What was there of another artifact is gone.
+func (s *session) own(record *RecordRow, artifact adminapi.Key, digest string) error {
 	replaced := record.Artifact
-	record.Artifact, record.Digest, record.Offer = adminapi.Key(row.Key), row.Digest, Offer{}
-	if err := s.tx.PutRecord(*record); err != nil || replaced == record.Artifact {
+	record.Artifact, record.Digest, record.Offer = artifact, digest, Offer{}
+	if err := s.tx.PutRecord(*record); err != nil || replaced == artifact {
 		return err
 	}
 	s.tx.touch(adminapi.KindArtifact, string(replaced))
@@ -89,7 +94,7 @@ func (s *session) settle(state *StateRow, outcome Outcome, message string) error
 	if state.Outcome != outcome {
 		state.Since = s.tx.now
 		s.tx.touch(adminapi.KindArtifact, string(state.Artifact))
-		if outcome == OutcomeFailed {
+		if outcome == OutcomeFailed || state.Outcome == OutcomeFailed {
 			s.tx.touch(adminapi.KindDevice, state.DeviceID)
 		}
 	}
@@ -142,8 +147,8 @@ func (s *session) creditAction(row *CommandRow, r Report) error {
 	if err := finish(s.tx, t, adminapi.TargetSucceeded, ""); err != nil {
 		return err
 	}
-	if t.RequestType == adminapi.AppleEraseDevice {
-		return end(s.tx, s.device, adminapi.EndWiped)
+	if reason, ends := endings[t.RequestType]; ends {
+		return end(s.tx, s.device, reason)
 	}
 	return nil
 }

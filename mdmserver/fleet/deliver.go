@@ -1,9 +1,7 @@
 package fleet
 
 import (
-	"encoding/json"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/kubemdm/kubemdm/internal/adminapi"
@@ -109,11 +107,11 @@ func (s *session) act(t TargetRow) ([]byte, error) {
 	if !t.Deadline.IsZero() && !s.tx.now.Before(t.Deadline) {
 		return nil, finish(s.tx, &t, adminapi.TargetExpired, expired)
 	}
-	d, err := s.actionDelivery(&t)
+	d, err := s.targetDelivery(&t)
 	if err != nil {
 		return nil, s.failTarget(&t, err)
 	}
-	command, uuid, err := s.send(Delivery{Action: d}, CommandRow{Kind: CommandAction, Key: t.ActionID}, t.CommandUUID)
+	command, uuid, err := s.send(d, CommandRow{Kind: CommandAction, Key: t.ActionID}, t.CommandUUID)
 	if err != nil {
 		return nil, s.failTarget(&t, err)
 	}
@@ -133,20 +131,22 @@ func (s *session) failTarget(t *TargetRow, err error) error {
 
 const expired = "the deadline passed before the device answered"
 
+// targetDelivery is what the action sends: to unenrol is to remove the enrolment profile.
+func (s *session) targetDelivery(t *TargetRow) (Delivery, error) {
+	if t.RequestType == adminapi.AppleUnenroll {
+		return Delivery{Remove: &Remove{Identifier: s.device.Params.PayloadIdentifier}}, nil
+	}
+	d, err := s.actionDelivery(t)
+	return Delivery{Action: d}, err
+}
+
 // actionDelivery opens what the action's command needs.
 func (s *session) actionDelivery(t *TargetRow) (*ActionDelivery, error) {
-	action, err := s.tx.ActionByID(t.ActionID)
+	action, err := s.f.actionOf(s.tx, t.ActionID)
 	if err != nil {
 		return nil, err
 	}
-	plain, err := s.f.open(action.Command, sealedCommand, action.ID)
-	if err != nil {
-		return nil, err
-	}
-	d := &ActionDelivery{}
-	if err := json.Unmarshal(plain, &d.Command); err != nil {
-		return nil, fmt.Errorf("reading a stored command: %w", err)
-	}
+	d := &ActionDelivery{Command: *action.Apple}
 	pin, err := s.f.open(t.PIN, sealedPIN, t.ActionID, t.DeviceID)
 	if err != nil {
 		return nil, err

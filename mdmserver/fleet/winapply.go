@@ -1,0 +1,266 @@
+package fleet
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/kubemdm/kubemdm/internal/adminapi"
+)
+
+// verdict is what answers to commands amount to, the worst one last.
+type verdict int
+
+const (
+	accepted verdict = iota
+	later            // the device could not do it now
+	refused
+)
+
+// judge weighs the answer to one command.
+func judge(code int) verdict {
+	switch {
+	case code >= 500, code == statusCanceled, code == statusNotExecuted, code == statusRolledBack:
+		return later
+	case code >= 200 && code < 300:
+		return accepted
+	}
+	return refused
+}
+
+// judge weighs the answers to a command and those inside it. What is to blame for a failed Atomic is the command in it that was refused; others
+// were merely not executed.
+func (s *step) judge() (verdict, *step) {
+	worst, culprit := judge(s.Code), s
+	for i := range s.Inner {
+		inner := &s.Inner[i]
+		if inner.Code == 0 {
+			continue
+		}
+		if v := judge(inner.Code); v > worst || v == refused && culprit == s {
+			worst, culprit = v, inner
+		}
+	}
+	return worst, culprit
+}
+
+// worst weighs all answers and returns the command that is to blame.
+func worst(steps []step) (verdict, *step) {
+	found, culprit := accepted, (*step)(nil)
+	for i := range steps {
+		if v, c := steps[i].judge(); v > found {
+			found, culprit = v, c
+		}
+	}
+	return found, culprit
+}
+
+// turn makes a Replace of an Add whose node is there already, and an Add of a Replace whose node is not, once each. It says whether one is to be sent
+// again. An Atomic goes as a whole; of a Sequence only what did not succeed.
+func (j *job) turn() bool {
+	turned := false
+	for i := range j.Steps {
+		s := &j.Steps[i]
+		again := s.turn()
+		for k := range s.Inner {
+			again = s.Inner[k].turn() || again
+		}
+		if !again {
+			continue
+		}
+		turned = true
+		if s.Command.Verb == adminapi.VerbSequence {
+			done := *s
+			done.Code = statusOK
+			done.Inner = slices.DeleteFunc(slices.Clone(s.Inner), func(in step) bool { return in.CmdRef == "" || judge(in.Code) != accepted })
+			s.Inner = slices.DeleteFunc(slices.Clone(s.Inner), func(in step) bool { return in.CmdRef != "" && judge(in.Code) == accepted })
+			j.Steps = append(j.Steps, done)
+			s = &j.Steps[i]
+		}
+		s.reset()
+	}
+	return turned
+}
+
+func (s *step) turn() bool {
+	switch {
+	case s.Turned:
+		return false
+	case s.Command.Verb == adminapi.VerbAdd && s.Code == statusAlreadyExists:
+		s.Command.Verb = adminapi.VerbReplace
+	case s.Command.Verb == adminapi.VerbReplace && s.Code == statusNotFound:
+		s.Command.Verb = adminapi.VerbAdd
+	default:
+		return false
+	}
+	s.Turned = true
+	s.reset()
+	return true
+}
+
+// reset makes a command one that was not sent yet.
+func (s *step) reset() {
+	s.MsgRef, s.CmdRef, s.Code, s.OriginalError = "", "", 0, ""
+	for i := range s.Inner {
+		s.Inner[i].reset()
+	}
+}
+
+// startApply begins to write an artifact, unless another one has a better claim to one of its nodes.
+func (s *winSession) startApply(ch *session, st StateRow) error {
+	artifact, err := s.tx.Artifact(st.Artifact)
+	if err != nil {
+		return err
+	}
+	p, err := s.profile(artifact)
+	if err != nil {
+		return err
+	}
+	steps := newSteps(p.Commands)
+	if lost, err := s.contend(ch, &st, writes(steps)); err != nil || lost {
+		return err
+	}
+	return s.apply(ch, &st, steps, false)
+}
+
+// apply begins to send the steps, which are those of the artifact or some of them. A node that may be there is replaced, another one is added.
+func (s *winSession) apply(ch *session, st *StateRow, steps []step, repairs bool) error {
+	for _, in := range leaves(steps) {
+		if !writesNode(in.Command.Verb) {
+			continue
+		}
+		node := nodeName(in.Command.LocURI)
+		record, err := s.tx.Record(ch.channel.ID, node)
+		if err != nil {
+			return err
+		}
+		if in.Command.Verb == adminapi.VerbSet {
+			in.Command.Verb = adminapi.VerbReplace
+			if record == nil {
+				in.Command.Verb = adminapi.VerbAdd
+			}
+		}
+		if record != nil {
+			continue
+		}
+		if err := s.tx.PutRecord(RecordRow{ChannelID: ch.channel.ID, DeviceID: s.device.ID, Identifier: node, Artifact: st.Artifact}); err != nil {
+			return err
+		}
+	}
+	st.sent("", s.tx.now)
+	if err := s.tx.PutState(*st); err != nil {
+		return err
+	}
+	s.begin(job{Kind: jobApply, User: ch == s.user, Key: string(st.Artifact), Digest: st.Digest, Repairs: repairs, Steps: steps})
+	return nil
+}
+
+// concludeApply reads back what was written, or says why it could not be.
+func (s *winSession) concludeApply(j *job) (again bool, err error) {
+	if j.turn() {
+		return true, nil
+	}
+	ch := s.channelOf(j)
+	if v, culprit := worst(j.Steps); v != accepted {
+		if err := s.settleNodes(ch, j, v == later); err != nil {
+			return false, err
+		}
+		return false, s.settleFailure(ch, j, v, culprit)
+	}
+	if err := s.settleNodes(ch, j, false); err != nil {
+		return false, err
+	}
+	written := writes(j.Steps)
+	j.Kind, j.Steps = jobVerify, reads(written)
+	if len(j.Steps) > 0 {
+		return true, nil
+	}
+	return false, s.settleInstalled(ch, j)
+}
+
+// settleNodes keeps the records in step with the answers: what was written is on the device, and what could not be is not, unless it was before or is
+// tried again.
+func (s *winSession) settleNodes(ch *session, j *job, retried bool) error {
+	for i := range j.Steps {
+		whole, _ := j.Steps[i].judge()
+		together := j.Steps[i].Command.Verb == adminapi.VerbAtomic
+		for _, in := range leaves(j.Steps[i : i+1]) {
+			if !writesNode(in.Command.Verb) {
+				continue
+			}
+			wrote := whole == accepted || !together && judge(in.Code) == accepted
+			if err := ch.settleNode(nodeName(in.Command.LocURI), j, wrote, retried); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (s *session) settleNode(node string, j *job, wrote, retried bool) error {
+	record, err := s.tx.Record(s.channel.ID, node)
+	if err != nil {
+		return err
+	}
+	switch {
+	case wrote && record == nil:
+		record = &RecordRow{ChannelID: s.channel.ID, DeviceID: s.device.ID, Identifier: node, Artifact: adminapi.Key(j.Key)}
+		return s.own(record, adminapi.Key(j.Key), j.Digest)
+	case wrote:
+		return s.own(record, adminapi.Key(j.Key), j.Digest)
+	case record != nil && record.Digest == "" && !retried:
+		return s.removed(record)
+	}
+	return nil
+}
+
+// settleFailure ends an artifact that the device refused, or leaves it to a later session if the device could not take it now.
+func (s *winSession) settleFailure(ch *session, j *job, v verdict, culprit *step) error {
+	failure := s.failure(culprit)
+	if err := s.noteError(failure); err != nil {
+		return err
+	}
+	state, err := ch.stateOf(j)
+	if err != nil || state == nil {
+		return err
+	}
+	message := fmt.Sprintf("%s: %s", failure.LocURI, failure.Message)
+	if v == later {
+		state.Offer.State = OfferDeferred
+		return ch.settle(state, OutcomeNotNow, clip(message, maxMessage))
+	}
+	return ch.settle(state, OutcomeFailed, clip(message, maxMessage))
+}
+
+// stateOf returns the state that the job is about, nil if something else is wanted by now.
+func (s *session) stateOf(j *job) (*StateRow, error) {
+	state, err := s.tx.State(s.channel.ID, adminapi.Key(j.Key))
+	if err != nil || state == nil || state.Digest != j.Digest {
+		return nil, err
+	}
+	return state, nil
+}
+
+// settleInstalled ends an artifact that is on the device, and says when it is next read.
+func (s *winSession) settleInstalled(ch *session, j *job) error {
+	state, err := ch.stateOf(j)
+	if err != nil || state == nil {
+		return err
+	}
+	state.VerifyAt = s.tx.now.Add(s.f.opts.VerifyEvery)
+	return ch.settle(state, OutcomeInstalled, "")
+}
+
+// failure puts the answer to a command into words.
+func (s *winSession) failure(culprit *step) *adminapi.DeviceError {
+	return &adminapi.DeviceError{
+		Code: culprit.Code, Original: clip(culprit.OriginalError, maxOriginal), LocURI: culprit.Command.LocURI,
+		Message: describeAnswer(culprit.Code, culprit.OriginalError), At: s.tx.now,
+	}
+}
+
+// noteError stores the last thing that the device refused.
+func (s *winSession) noteError(e *adminapi.DeviceError) error {
+	s.device.LastError = e
+	s.tx.touch(adminapi.KindDevice, s.device.ID)
+	return s.tx.PutDevice(*s.device)
+}

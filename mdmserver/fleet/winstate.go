@@ -1,0 +1,287 @@
+package fleet
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/kubemdm/kubemdm/internal/adminapi"
+)
+
+// sealedSession is the first word of the context of SessionRow.State.
+const sealedSession = "session"
+
+// sessionState is what SessionRow.State holds, in JSON.
+type sessionState struct {
+	// EnrollmentID is the enrolment that all of it is about.
+	EnrollmentID string
+	// Messages counts those of the device in this session, Login is what its first one said.
+	Messages int
+	Login    string
+	// Jobs are under way in this session.
+	Jobs []*job
+	// FactsAt is when the device last said what it is; Asked is true once it was asked in this session.
+	FactsAt time.Time
+	Asked   bool
+	// Conflicts outlive the session.
+	Conflicts []conflict
+}
+
+// jobKind is what a job does.
+type jobKind string
+
+// The kinds of job.
+const (
+	jobFacts    jobKind = "Facts"    // asks what the device is
+	jobApply    jobKind = "Apply"    // writes an artifact
+	jobVerify   jobKind = "Verify"   // reads back what was written
+	jobCheck    jobKind = "Check"    // reads an installed artifact to find drift
+	jobRemove   jobKind = "Remove"   // deletes nodes that nothing wants any more
+	jobAct      jobKind = "Act"      // runs an action
+	jobAwait    jobKind = "Await"    // asks how far an accepted action is
+	jobUnenroll jobKind = "Unenroll" // ends the enrolment as an administrator intends
+)
+
+// job is a piece of work in the current session: commands that were sent or are to be sent, and what became of them.
+type job struct {
+	Kind jobKind
+	// User is true on the user channel.
+	User bool
+	// Key is the artifact or the action's ID, Digest that of the artifact when the job began: answers are credited to it whatever is wanted by now.
+	Key    string
+	Digest string
+	// Repairs is true when the artifact was installed and drifted.
+	Repairs bool
+	// Ends is true when the enrolment may be over with it.
+	Ends  bool
+	Steps []step
+}
+
+// step is a command and the device's answer to it. Code is 0 until there is one.
+type step struct {
+	Command adminapi.SyncMLCommand
+	// Inner are the commands of an Atomic or a Sequence, which Command itself leaves out.
+	Inner []step
+	// Want is what a Get should read; nil if anything goes.
+	Want *adminapi.SyncMLCommand
+	// MsgRef and CmdRef are how the device refers to the command; empty until it is sent.
+	MsgRef, CmdRef string
+	Code           int
+	OriginalError  string
+	Results        []stepResult
+	// Turned is true once an Add was turned into a Replace, or the other way; neither is turned again.
+	Turned bool
+}
+
+// stepResult is one value that a Get brought. Partial is true while the device may send more of it.
+type stepResult struct {
+	LocURI, Format, Data string
+	Partial              bool
+}
+
+// maxResults bounds the values of one step, in bytes.
+const maxResults = 1 << 20
+
+func newSteps(commands []adminapi.SyncMLCommand) []step {
+	steps := make([]step, 0, len(commands))
+	for _, c := range commands {
+		inner := c.Commands
+		c.Commands = nil
+		steps = append(steps, step{Command: c, Inner: newSteps(inner)})
+	}
+	return steps
+}
+
+func get(locURI string) step {
+	return step{Command: adminapi.SyncMLCommand{Verb: adminapi.VerbGet, LocURI: locURI}}
+}
+
+// load reads the session of the device; that of an earlier enrolment is forgotten.
+func (s *winSession) load() error {
+	s.row, s.state = &SessionRow{DeviceID: s.device.ID}, &sessionState{EnrollmentID: s.device.EnrollmentID}
+	row, err := s.tx.Session(s.device.ID)
+	if err != nil || row == nil {
+		return err
+	}
+	plain, err := s.f.open(row.State, sealedSession, s.device.ID)
+	if err != nil {
+		return err
+	}
+	state := &sessionState{}
+	if err := json.Unmarshal(plain, state); err != nil {
+		return fmt.Errorf("reading a stored session: %w", err)
+	}
+	if state.EnrollmentID == s.device.EnrollmentID {
+		s.row, s.state = row, state
+	}
+	return nil
+}
+
+func (s *winSession) save() error {
+	plain, err := json.Marshal(s.state)
+	if err != nil {
+		return fmt.Errorf("writing a session: %w", err)
+	}
+	if s.row.State, err = s.f.seal(plain, sealedSession, s.device.ID); err != nil {
+		return err
+	}
+	s.row.UpdatedAt = s.tx.now
+	return s.tx.PutSession(*s.row)
+}
+
+// walk visits the steps, inner ones after their own.
+func walk(steps []step, visit func(*step)) {
+	for i := range steps {
+		visit(&steps[i])
+		walk(steps[i].Inner, visit)
+	}
+}
+
+// leaves returns the commands that are not there to hold others, in order.
+func leaves(steps []step) []*step {
+	var found []*step
+	walk(steps, func(s *step) {
+		if len(s.Inner) == 0 {
+			found = append(found, s)
+		}
+	})
+	return found
+}
+
+// find returns the step that a device refers to, nil if it was not sent in this session. A device may leave the message out.
+func (st *sessionState) find(msgRef, cmdRef string) *step {
+	var found *step
+	for _, j := range st.Jobs {
+		walk(j.Steps, func(s *step) {
+			if s.CmdRef == cmdRef && s.CmdRef != "" && (s.MsgRef == msgRef || msgRef == "") {
+				found = s
+			}
+		})
+	}
+	return found
+}
+
+// credit notes answers at the steps that they are for. The first status of a command counts; those of commands that are not open here change nothing.
+func (st *sessionState) credit(m *WindowsMessage) {
+	for _, status := range m.Statuses {
+		if s := st.find(status.MsgRef, status.CmdRef); s != nil && s.Code == 0 {
+			s.Code, s.OriginalError = status.Code, status.OriginalError
+		}
+	}
+	for _, r := range m.Results {
+		if s := st.find(r.MsgRef, r.CmdRef); s != nil {
+			s.take(r, m.More)
+		}
+	}
+}
+
+// take adds a value. A value that comes over several messages has the same LocURI in each (OMA-DM Representation Protocol 1.2, section 6.1.4).
+func (s *step) take(r WindowsResult, more bool) {
+	size := 0
+	for _, have := range s.Results {
+		size += len(have.Data)
+	}
+	if size+len(r.Data) > maxResults {
+		return
+	}
+	last := len(s.Results) - 1
+	if last >= 0 && s.Results[last].Partial && s.Results[last].LocURI == r.LocURI {
+		s.Results[last].Data += r.Data
+		s.Results[last].Partial = more
+		return
+	}
+	s.Results = append(s.Results, stepResult{LocURI: r.LocURI, Format: r.Format, Data: r.Data, Partial: more})
+}
+
+// sentIn returns the commands that were sent in reply to the message, in their order.
+func (st *sessionState) sentIn(msgID string) []WindowsOrder {
+	var orders []WindowsOrder
+	for _, j := range st.Jobs {
+		for i := range j.Steps {
+			if j.Steps[i].MsgRef == msgID {
+				orders = append(orders, j.Steps[i].order())
+			}
+		}
+	}
+	slices.SortFunc(orders, func(a, b WindowsOrder) int {
+		x, _ := strconv.Atoi(a.ID)
+		y, _ := strconv.Atoi(b.ID)
+		return x - y
+	})
+	return orders
+}
+
+func (s *step) order() WindowsOrder {
+	o := WindowsOrder{ID: s.CmdRef, Command: s.Command}
+	for _, inner := range s.Inner {
+		o.Inner = append(o.Inner, inner.CmdRef)
+		o.Command.Commands = append(o.Command.Commands, inner.Command)
+	}
+	return o
+}
+
+// Bounds of a reply; a single piece that is larger goes alone.
+const (
+	maxCommands = 100
+	maxData     = 256 << 10
+)
+
+// envelope counts what goes into one reply.
+type envelope struct{ commands, data int }
+
+func (e envelope) add(steps []step) envelope {
+	walk(steps, func(s *step) {
+		e.commands++
+		e.data += len(s.Command.Data) + len(s.Command.LocURI)
+	})
+	return e
+}
+
+func (e envelope) full() bool { return e.commands > maxCommands || e.data > maxData }
+
+// waiting returns the size of what is to be sent.
+func (st *sessionState) waiting() envelope {
+	var e envelope
+	for _, j := range st.Jobs {
+		for i := range j.Steps {
+			if j.Steps[i].CmdRef == "" {
+				e = e.add(j.Steps[i : i+1])
+			}
+		}
+	}
+	return e
+}
+
+// send takes the next page of commands. Those of an action stay together.
+func (st *sessionState) send(msgID string) []WindowsOrder {
+	var page envelope
+	for _, j := range st.Jobs {
+		size := 1
+		if j.Kind == jobAct {
+			size = max(1, len(j.Steps))
+		}
+		for chunk := range slices.Chunk(j.Steps, size) {
+			if chunk[0].CmdRef != "" {
+				continue
+			}
+			next := page.add(chunk)
+			if next.full() && page.commands > 0 {
+				return st.sentIn(msgID)
+			}
+			number := page.commands
+			walk(chunk, func(s *step) {
+				number++
+				s.MsgRef, s.CmdRef = msgID, strconv.Itoa(number)
+			})
+			page = next
+		}
+	}
+	return st.sentIn(msgID)
+}
+
+// unsent says whether the job has commands for later messages.
+func (j *job) unsent() bool {
+	return slices.ContainsFunc(j.Steps, func(s step) bool { return s.CmdRef == "" })
+}
