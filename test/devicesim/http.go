@@ -121,11 +121,30 @@ func (n *Network) LoseNext(times int, loss Loss, match func(*http.Request) bool)
 
 // RoundTrip implements http.RoundTripper. A loss is ErrNetwork.
 func (n *Network) RoundTrip(request *http.Request) (*http.Response, error) {
+	return n.carry(request, n.Next)
+}
+
+// Over returns a RoundTripper that loses what n is told to and has next carry the rest: for devices that share a network but no connections.
+func (n *Network) Over(next http.RoundTripper) http.RoundTripper {
+	return overNetwork{network: n, next: next}
+}
+
+type overNetwork struct {
+	network *Network
+	next    http.RoundTripper
+}
+
+// RoundTrip implements http.RoundTripper.
+func (o overNetwork) RoundTrip(request *http.Request) (*http.Response, error) {
+	return o.network.carry(request, o.next)
+}
+
+func (n *Network) carry(request *http.Request, next http.RoundTripper) (*http.Response, error) {
 	loss, lost := n.lose(request)
 	if lost && loss == LoseRequest {
 		return nil, ErrNetwork
 	}
-	response, err := n.Next.RoundTrip(request)
+	response, err := next.RoundTrip(request)
 	if lost && err == nil {
 		_, err = io.Copy(io.Discard, response.Body)
 		return nil, errors.Join(ErrNetwork, err, response.Body.Close())
