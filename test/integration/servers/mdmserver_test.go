@@ -32,8 +32,13 @@ func newServer() *mdmv1alpha1.MDMServer {
 // running creates an MDMServer and brings it up to its real server.
 func running(t *testing.T) *bench {
 	t.Helper()
+	return runningAs(t, newServer())
+}
+
+func runningAs(t *testing.T, s *mdmv1alpha1.MDMServer) *bench {
+	t.Helper()
 	b := newBench(t)
-	b.create(newServer())
+	b.create(s)
 	b.deploy()
 	b.pod.Start()
 	b.cluster.Available(serverName)

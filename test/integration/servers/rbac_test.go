@@ -80,7 +80,9 @@ func TestManagerNeedsNoMoreThanItsRole(t *testing.T) {
 
 	s := newServer()
 	s.Spec.Apple.APNSCertificateRef = &mdmv1alpha1.LocalReference{Name: "push"}
+	s.Spec.Windows = &mdmv1alpha1.WindowsServer{SignIn: newSignIn()}
 	s.Spec.Exposure.Ingress = &mdmv1alpha1.IngressExposure{}
+	b.secret("oidc", map[string][]byte{"secret": []byte("s3cret")})
 	b.create(s)
 	b.create(newToken())
 	b.create(newPush())
