@@ -56,6 +56,9 @@ func (w *Walk) Steps() []Step {
 		Step{"the profile is on two of them", w.configure},
 		Step{"the third has restarted", w.restart},
 		Step{"the edited profile is on two of them again", w.edit},
+		Step{"two PCs are enrolled, one by its agent", w.enrolPCs},
+		Step{"their profile is verified on both", w.configurePCs},
+		Step{"one PC has left", w.leave},
 	)
 }
 
@@ -115,7 +118,15 @@ func (w *Walk) enrol(ctx context.Context) error {
 			return err
 		}
 	}
-	err := w.Wait(ctx, "the Macs to enrol", func(ctx context.Context) (bool, string, error) {
+	if err := w.allEnrolled(ctx, want); err != nil {
+		return err
+	}
+	return w.recount(ctx, want)
+}
+
+// allEnrolled waits until there are so many Devices, all of them enrolled.
+func (w *Walk) allEnrolled(ctx context.Context, want int) error {
+	return w.Wait(ctx, "the devices to enrol", func(ctx context.Context) (bool, string, error) {
 		devices := &mdmv1alpha1.DeviceList{}
 		if err := w.List(ctx, devices, client.InNamespace(w.Namespace)); err != nil {
 			return false, "", err
@@ -130,10 +141,6 @@ func (w *Walk) enrol(ctx context.Context) error {
 		}
 		return enrolled == want, fmt.Sprintf("%d of %d", enrolled, want), nil
 	})
-	if err != nil {
-		return err
-	}
-	return w.recount(ctx, want)
 }
 
 // recount asks the operator to look at the server now, which it does once a minute by itself, and waits until the MDMServer counts the Macs.

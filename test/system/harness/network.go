@@ -1,0 +1,68 @@
+package harness
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
+	"github.com/kubemdm/kubemdm/test/devicesim"
+)
+
+// network is how devices in this process see the cluster: Services have their names, and the server is trusted.
+type network struct {
+	*Walk
+	roots *x509.CertPool
+}
+
+// trust makes a token whose devices get the label team, and returns the network and the token's Secret.
+func (w *Walk) trust(ctx context.Context, team string) (*network, *corev1.Secret, error) {
+	token := &mdmv1alpha1.EnrollmentToken{ObjectMeta: w.meta(team), Spec: mdmv1alpha1.EnrollmentTokenSpec{
+		ServerRef: mdmv1alpha1.LocalReference{Name: ServerName}, Labels: map[string]string{"team": team},
+	}}
+	if err := w.Create(ctx, token); err != nil {
+		return nil, nil, err
+	}
+	if err := w.Wait(ctx, "the token", w.Satisfied(token, mdmv1alpha1.ConditionReady)); err != nil {
+		return nil, nil, err
+	}
+	secret, serving := &corev1.Secret{ObjectMeta: w.meta(token.Status.SecretRef.Name)}, &corev1.Secret{ObjectMeta: w.meta(ServerName + "-serving")}
+	for _, s := range []*corev1.Secret{secret, serving} {
+		if err := w.Get(ctx, client.ObjectKeyFromObject(s), s); err != nil {
+			return nil, nil, err
+		}
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(serving.Data[caKey])
+	return &network{w, roots}, secret, nil
+}
+
+func (n *network) client() *http.Client {
+	c := devicesim.NewClient(n.roots)
+	c.Timeout = requestTimeout
+	c.Transport.(*http.Transport).DialContext = n.dial
+	return c
+}
+
+// dial finds Services by their names in the cluster.
+func (n *network) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	name, inCluster := strings.CutSuffix(host, "."+n.Namespace+".svc.cluster.local")
+	if !inCluster {
+		return nil, fmt.Errorf("%s is not in the namespace %s", host, n.Namespace)
+	}
+	service := &corev1.Service{ObjectMeta: n.meta(name)}
+	if err := n.Get(ctx, client.ObjectKeyFromObject(service), service); err != nil {
+		return nil, err
+	}
+	return (&net.Dialer{}).DialContext(ctx, network, net.JoinHostPort(service.Spec.ClusterIP, port))
+}
