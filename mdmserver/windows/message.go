@@ -24,9 +24,10 @@ const (
 // maxMessages is how many messages of one session may ask for the next without end.
 const maxMessages = 500
 
-// tell turns what a device sent into what fleet is told.
-func tell(m *wire.Message) fleet.WindowsMessage {
-	t := fleet.WindowsMessage{SessionID: m.Header.SessionID, MsgID: m.Header.MsgID}
+// tell turns what a device sent into what fleet is told. goesOn is true when the package may go on in another message: Final is missing, which real
+// clients also leave out of messages that only answer.
+func tell(m *wire.Message) (t fleet.WindowsMessage, goesOn bool) {
+	t = fleet.WindowsMessage{SessionID: m.Header.SessionID, MsgID: m.Header.MsgID}
 	for _, c := range m.Commands {
 		switch c.Name {
 		case wire.CmdStatus:
@@ -39,15 +40,14 @@ func tell(m *wire.Message) fleet.WindowsMessage {
 			tellAlert(&t, c)
 		}
 	}
-	// A client that forgets Final is asked once more, and has nothing more to say then.
-	saysSomething := t.First || len(t.Statuses)+len(t.Results)+len(t.Alerts)+len(t.Replaced) > 0
-	t.More = t.More || !m.Final && saysSomething
-	return t
+	answers, events := len(t.Statuses)+len(t.Results) > 0, t.First || len(t.Alerts)+len(t.Replaced) > 0
+	t.More = t.More || !m.Final && events && !answers
+	return t, !m.Final && (events || answers)
 }
 
-// tellStatus leaves out the status of the header, which names no command.
+// tellStatus leaves out what answers no command of fleet's.
 func tellStatus(t *fleet.WindowsMessage, c wire.Command) {
-	if c.CmdRef == "" || c.CmdRef == wire.HeaderRef {
+	if c.CmdRef == "" || c.CmdRef == wire.HeaderRef || c.Cmd == wire.CmdAlert {
 		return
 	}
 	code, err := strconv.Atoi(c.Data)
@@ -151,11 +151,18 @@ func (r *reply) answer(in joined, orders []fleet.WindowsOrder) *wire.Message {
 			r.status(c, wire.Command{Data: code})
 		}
 	}
-	if n, err := strconv.Atoi(in.told.MsgID); in.told.More && err == nil && n <= maxMessages {
-		r.add(wire.Command{Name: wire.CmdAlert, Data: wire.AlertNextMessage})
+	if in.told.More || in.goesOn && len(orders) == 0 {
+		r.askForNext()
 	}
 	r.message.Commands = append(r.message.Commands, commands...)
 	return &r.message
+}
+
+// askForNext asks for the next message of a package. A session that never ends is asked no more.
+func (r *reply) askForNext() {
+	if n, err := strconv.Atoi(r.to.Header.MsgID); err == nil && n <= maxMessages {
+		r.add(wire.Command{Name: wire.CmdAlert, Data: wire.AlertNextMessage})
+	}
 }
 
 func (r *reply) status(of, with wire.Command) {

@@ -47,7 +47,8 @@ func newChunks(now func() time.Time) *chunks { return &chunks{now: now, open: ma
 
 // joined is a message in which each value is whole.
 type joined struct {
-	told fleet.WindowsMessage
+	told   fleet.WindowsMessage
+	goesOn bool
 	// statuses are those of commands with a chunk in them, by their place in the message.
 	statuses map[int]string
 }
@@ -97,7 +98,7 @@ func (c *chunks) join(m *wire.Message) (joined, error) {
 	if o := c.open[device]; o != nil && o.message != m.Header.MsgID {
 		c.drop(device) // the device gave it up
 	}
-	j.told = tell(&whole)
+	j.told, j.goesOn = tell(&whole)
 	j.told.More = j.told.More || more
 	return j, nil
 }
