@@ -1,4 +1,4 @@
-// Command demo walks from nothing to managed Macs on a real cluster and shows what an administrator would look at.
+// Command demo walks from nothing to managed Macs and PCs on a real cluster and shows what an administrator would look at.
 package main
 
 import (
@@ -42,8 +42,8 @@ func command() *cobra.Command {
 	var cluster string
 	c := &cobra.Command{
 		Use:   "demo",
-		Short: "Enrol, configure and restart simulated Macs on a real cluster",
-		Long: `Enrol, configure and restart simulated Macs on a real cluster.
+		Short: "Enrol, configure and restart simulated Macs and PCs on a real cluster",
+		Long: `Enrol, configure and restart simulated Macs and PCs on a real cluster.
 
 It starts over in the namespace ` + namespace + ` each time. With --cluster=existing the cluster is that of KUBECONFIG: cert-manager must run there, and
 its nodes must have the images that make images builds.`,
@@ -146,6 +146,8 @@ Try next:
   kubectl label device --namespace=NAMESPACE --all --overwrite team=design  # the third Mac gets the profile too
   kubectl edit profile screen-lock --namespace=NAMESPACE
   kubectl delete profile screen-lock --namespace=NAMESPACE               # and it leaves the Macs
+  kubectl logs pcs-agent --namespace=NAMESPACE                           # what a PC did
+  kubectl delete profile no-camera --namespace=NAMESPACE                 # and Windows has its own values again
 `
 
 const endLocal = `
