@@ -118,8 +118,8 @@ func (s *winSession) concludeAct(j *job) (again bool, err error) {
 	if t.Body, err = s.body(t, nil, j.Steps); err != nil {
 		return false, err
 	}
-	if t.RequestType != adminapi.WindowsRaw {
-		forgiveExisting(j.Steps)
+	if t.RequestType != adminapi.WindowsRaw { // a package or certificate that is sent again is what it was
+		forgive(j.Steps, adminapi.VerbAdd, statusAlreadyExists)
 	}
 	v, culprit := worst(j.Steps)
 	switch {
@@ -152,15 +152,6 @@ func (s *winSession) failAct(t *TargetRow, failure *adminapi.DeviceError) error 
 		return err
 	}
 	return finish(s.tx, t, adminapi.TargetFailed, clip(fmt.Sprintf("%s: %s", failure.LocURI, failure.Message), maxMessage))
-}
-
-// forgiveExisting takes the Add of a node that is there already as done: a package or certificate that is sent again is what it was.
-func forgiveExisting(steps []step) {
-	for _, s := range leaves(steps) {
-		if s.Command.Verb == adminapi.VerbAdd && s.Code == statusAlreadyExists {
-			s.Code = statusOK
-		}
-	}
 }
 
 // concludeAwait ends an action whose job has ended; else it is asked for again in the next session.

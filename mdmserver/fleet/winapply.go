@@ -97,6 +97,15 @@ func (s *step) turn() bool {
 	return true
 }
 
+// forgive takes an answer to a verb as success.
+func forgive(steps []step, verb adminapi.SyncMLVerb, code int) {
+	for _, s := range leaves(steps) {
+		if s.Command.Verb == verb && s.Code == code {
+			s.Code = statusOK
+		}
+	}
+}
+
 // reset makes a command one that was not sent yet.
 func (s *step) reset() {
 	s.MsgRef, s.CmdRef, s.Code, s.OriginalError = "", "", 0, ""
@@ -119,11 +128,11 @@ func (s *winSession) startApply(ch *session, st StateRow) error {
 	if lost, err := s.contend(ch, &st, writes(steps)); err != nil || lost {
 		return err
 	}
-	return s.apply(ch, &st, steps, false)
+	return s.apply(ch, &st, steps)
 }
 
 // apply begins to send the steps, which are those of the artifact or some of them. A node that may be there is replaced, another one is added.
-func (s *winSession) apply(ch *session, st *StateRow, steps []step, repairs bool) error {
+func (s *winSession) apply(ch *session, st *StateRow, steps []step) error {
 	for _, in := range leaves(steps) {
 		if !writesNode(in.Command.Verb) {
 			continue
@@ -150,7 +159,7 @@ func (s *winSession) apply(ch *session, st *StateRow, steps []step, repairs bool
 	if err := s.tx.PutState(*st); err != nil {
 		return err
 	}
-	s.begin(job{Kind: jobApply, User: ch == s.user, Key: string(st.Artifact), Digest: st.Digest, Repairs: repairs, Steps: steps})
+	s.begin(job{Kind: jobApply, User: ch == s.user, Key: string(st.Artifact), Digest: st.Digest, Steps: steps})
 	return nil
 }
 
@@ -159,6 +168,7 @@ func (s *winSession) concludeApply(j *job) (again bool, err error) {
 	if j.turn() {
 		return true, nil
 	}
+	forgive(j.Steps, adminapi.VerbDelete, statusNotFound)
 	ch := s.channelOf(j)
 	if v, culprit := worst(j.Steps); v != accepted {
 		if err := s.settleNodes(ch, j, v == later); err != nil {
@@ -240,13 +250,16 @@ func (s *session) stateOf(j *job) (*StateRow, error) {
 	return state, nil
 }
 
-// settleInstalled ends an artifact that is on the device, and says when it is next read.
+// settleInstalled ends an artifact that is on the device as far as the job read, and says when that is next looked at.
 func (s *winSession) settleInstalled(ch *session, j *job) error {
 	state, err := ch.stateOf(j)
 	if err != nil || state == nil {
 		return err
 	}
-	state.VerifyAt = s.tx.now.Add(s.f.opts.VerifyEvery)
+	state.VerifyAt = zeroTime
+	if len(j.Steps) > 0 {
+		state.VerifyAt = s.tx.now.Add(s.f.opts.VerifyEvery)
+	}
 	return ch.settle(state, OutcomeInstalled, "")
 }
 

@@ -11,6 +11,7 @@ const (
 	statusNotFound      = 404
 	statusNotAllowed    = 405
 	statusUnsupported   = 406
+	statusTooLarge      = 413
 	statusAlreadyExists = 418
 	statusForbidden     = 425
 	statusCanceled      = 214
@@ -31,7 +32,7 @@ var statusWords = map[int]string{
 	statusUnsupported:   "the feature is not supported",
 	407:                 "the server must authenticate",
 	412:                 "the command is incomplete",
-	413:                 "the command is too large",
+	statusTooLarge:      "it is too large",
 	414:                 "the LocURI is too long",
 	415:                 "the format or type of the value is not supported",
 	416:                 "the value is larger than announced",

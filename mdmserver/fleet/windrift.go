@@ -159,5 +159,5 @@ func (s *winSession) repair(ch *session, state *StateRow, drifted map[string]boo
 			}
 		}
 	}
-	return s.apply(ch, state, again, true)
+	return s.apply(ch, state, again)
 }

@@ -60,10 +60,17 @@ func unsendable(c adminapi.SyncMLCommand, nested bool) string {
 	return ""
 }
 
-// nodeName is the one name of a node that LocURIs may call by several: without a prefix a CSP is the device's (MS-MDM section 2.2.7).
+// nodeName is the one name of a node that LocURIs may call by several: without a prefix a CSP is the device's (MS-MDM section 2.2.7), and
+// the case of the first name does not matter.
 func nodeName(locURI string) string {
-	if strings.HasPrefix(locURI, "./Vendor/") {
-		return "./Device" + strings.TrimPrefix(locURI, ".")
+	root, rest, _ := strings.Cut(strings.TrimPrefix(locURI, "./"), "/")
+	switch {
+	case strings.EqualFold(root, "Vendor"):
+		return "./Device/Vendor/" + rest
+	case strings.EqualFold(root, "Device"):
+		return "./Device/" + rest
+	case strings.EqualFold(root, "User"):
+		return userNodes + rest
 	}
 	return locURI
 }

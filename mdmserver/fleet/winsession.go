@@ -176,14 +176,11 @@ func (s *winSession) handle(c *claim, by adminapi.ManagementAuthentication, m *W
 		return nil, err
 	}
 	var orders []WindowsOrder
-	if !m.More && !m.Aborted {
-		if err := s.advance(); err != nil {
+	if !m.More {
+		if err := s.advance(); err != nil || s.over() {
 			return nil, err
 		}
-		if s.over() {
-			return nil, nil
-		}
-		if s.state.Messages <= maxSessionMessages {
+		if !m.Aborted && s.state.Messages <= maxSessionMessages {
 			if err := s.start(); err != nil {
 				return nil, err
 			}

@@ -52,8 +52,6 @@ type job struct {
 	// Key is the artifact or the action's ID, Digest that of the artifact when the job began: answers are credited to it whatever is wanted by now.
 	Key    string
 	Digest string
-	// Repairs is true when the artifact was installed and drifted.
-	Repairs bool
 	// Ends is true when the enrolment may be over with it.
 	Ends  bool
 	Steps []step
@@ -75,14 +73,11 @@ type step struct {
 	Turned bool
 }
 
-// stepResult is one value that a Get brought. Partial is true while the device may send more of it.
-type stepResult struct {
-	LocURI, Format, Data string
-	Partial              bool
-}
+// stepResult is one value that a Get brought.
+type stepResult struct{ LocURI, Format, Data string }
 
-// maxResults bounds the values of one step, in bytes.
-const maxResults = 1 << 20
+// maxResults bounds the values that a session holds at once, in bytes.
+const maxResults = 4 << 20
 
 func newSteps(commands []adminapi.SyncMLCommand) []step {
 	steps := make([]step, 0, len(commands))
@@ -170,29 +165,22 @@ func (st *sessionState) credit(m *WindowsMessage) {
 			s.Code, s.OriginalError = status.Code, status.OriginalError
 		}
 	}
-	for _, r := range m.Results {
-		if s := st.find(r.MsgRef, r.CmdRef); s != nil {
-			s.take(r, m.More)
+	size := 0
+	for _, j := range st.Jobs {
+		for _, r := range j.read() {
+			size += len(r.Data)
 		}
 	}
-}
-
-// take adds a value. A value that comes over several messages has the same LocURI in each (OMA-DM Representation Protocol 1.2, section 6.1.4).
-func (s *step) take(r WindowsResult, more bool) {
-	size := 0
-	for _, have := range s.Results {
-		size += len(have.Data)
+	for _, r := range m.Results {
+		s := st.find(r.MsgRef, r.CmdRef)
+		switch size += len(r.Data); {
+		case s == nil:
+		case size > maxResults:
+			s.Code = statusTooLarge
+		default:
+			s.Results = append(s.Results, stepResult{LocURI: r.LocURI, Format: r.Format, Data: r.Data})
+		}
 	}
-	if size+len(r.Data) > maxResults {
-		return
-	}
-	last := len(s.Results) - 1
-	if last >= 0 && s.Results[last].Partial && s.Results[last].LocURI == r.LocURI {
-		s.Results[last].Data += r.Data
-		s.Results[last].Partial = more
-		return
-	}
-	s.Results = append(s.Results, stepResult{LocURI: r.LocURI, Format: r.Format, Data: r.Data, Partial: more})
 }
 
 // sentIn returns the commands that were sent in reply to the message, in their order.
