@@ -21,8 +21,8 @@ const (
 
 // Events of a Device that are about no condition.
 const (
-	// DeviceEventRefused: a PC refused a thing that it had not refused before, as status.lastError tells.
-	DeviceEventRefused = "Refused"
+	// DeviceEventNodeRefused: a PC refused a node that it had not refused before, as status.lastError tells.
+	DeviceEventNodeRefused = "NodeRefused"
 	// DeviceEventDriftRepaired: a PC had lost a setting and was given it back, as status.lastDrift tells.
 	DeviceEventDriftRepaired = "DriftRepaired"
 )

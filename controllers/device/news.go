@@ -19,7 +19,7 @@ type news struct{ eventType, reason, note string }
 func (s *scope) hear(refused *mdmv1alpha1.DeviceError, drift *mdmv1alpha1.DeviceDrift) {
 	status := &s.object.Status
 	if refused != nil && !same(refused, status.LastError) {
-		s.tell(corev1.EventTypeWarning, mdmv1alpha1.DeviceEventRefused, "the device answered %d to %s: %s", refused.Code, refused.LocURI, refused.Message)
+		s.tell(corev1.EventTypeWarning, mdmv1alpha1.DeviceEventNodeRefused, "%s: %s", refused.LocURI, refused.Message)
 	}
 	if drift != nil && (status.LastDrift == nil || !drift.At.Equal(status.LastDrift.At)) {
 		s.tell(corev1.EventTypeNormal, mdmv1alpha1.DeviceEventDriftRepaired, "the device had lost %s of the Profile %s and was given it back", drift.LocURI, drift.Profile)
