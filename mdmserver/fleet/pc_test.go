@@ -265,3 +265,10 @@ func (w *world) wantFailure(key adminapi.Key, parts ...string) {
 		}
 	}
 }
+
+// intend sets what the cluster wants of the enrolment.
+func (p *pc) intend(i adminapi.Intent) {
+	p.t.Helper()
+	_, err := p.PutIntents(p.ctx, adminapi.IntentBatch{Intents: []adminapi.DeviceIntent{{DeviceID: p.name, EnrollmentID: p.id.EnrollmentID, Intent: i}}})
+	p.must(err)
+}

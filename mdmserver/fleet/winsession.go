@@ -114,7 +114,7 @@ func (f *Fleet) joinSession(tx *txn, c *claim, m *WindowsMessage) (*winSession, 
 		return nil, err
 	}
 	if s.opens(m) {
-		s.state.Login = m.Login
+		s.state.Messages, s.state.Login, s.state.Asked, s.state.Jobs = 0, m.Login, false, nil
 	}
 	return s, s.reachChannels()
 }
@@ -156,7 +156,7 @@ func (s *winSession) repeats(m *WindowsMessage) bool {
 
 // opens says whether the message begins a session. One in the middle of a session that nobody knows does too.
 func (s *winSession) opens(m *WindowsMessage) bool {
-	return m.First || s.row.SessionID != m.SessionID
+	return !s.repeats(m) && (m.First || s.row.SessionID != m.SessionID)
 }
 
 // handle stores what the message says and decides on the reply.
@@ -198,7 +198,6 @@ func (s *winSession) over() bool { return s.device.State == adminapi.DeviceEnded
 
 // open begins a session. Whatever an earlier one left unanswered may be offered again.
 func (s *winSession) open() error {
-	s.state.Messages, s.state.Asked, s.state.Jobs = 0, false, nil
 	if s.device.State != adminapi.DeviceEnrolled {
 		return nil
 	}
