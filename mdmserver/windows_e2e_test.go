@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"net"
 	"strings"
 	"testing"
@@ -79,9 +80,92 @@ func (w *world) converse(t testing.TB, pc *windows.PC) *windows.Report {
 	return report
 }
 
-func TestAPCIsManaged(t *testing.T) {
+// camera is a Profile of one setting.
+func camera(t testing.TB, digest, value string) adminapi.Artifact {
+	t.Helper()
+	template, err := json.Marshal(adminapi.WindowsProfile{Commands: []adminapi.SyncMLCommand{{Verb: adminapi.VerbSet, LocURI: cameraURI, Format: "int", Data: value}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return adminapi.Artifact{Key: "fleet/camera", Platform: adminapi.PlatformWindows, Scope: adminapi.ScopeSystem, Identifier: "fleet/camera", Digest: digest, Template: template}
+}
+
+const cameraURI = "./Device/Vendor/MSFT/Policy/Config/Camera/AllowCamera"
+
+// The whole path of a PC: it enrols, gets a setting and its edit, loses it again and leaves; the manager sees each step in the feed.
+func TestAPCIsManagedFromEnrolmentToItsEnd(t *testing.T) {
 	w := newWindowsWorld(t)
+	ctx := t.Context()
 	pc := w.pc(t, 1)
 	device := w.managed(t, pc)
-	t.Logf("%+v", device)
+	if device.Platform != adminapi.PlatformWindows || device.SerialNumber != pc.Hardware().SerialNumber || device.Model != pc.Hardware().Model ||
+		device.Token != "fleet/e2e0001" || device.EnrollmentID == "" || device.Authentication != adminapi.AuthMutualTLS {
+		t.Fatalf("the server knows %+v", device)
+	}
+	if report := w.converse(t, pc); report.Messages != 1 || len(report.Commands) != 0 {
+		t.Errorf("an idle session took %+v", report)
+	}
+
+	if _, err := w.admin.PutArtifact(ctx, camera(t, "d1", "0")); err != nil {
+		t.Fatal(err)
+	}
+	reply, err := w.admin.PutAssignments(ctx, adminapi.AssignmentBatch{Assignments: []adminapi.Assignment{
+		{DeviceID: device.ID, EnrollmentID: device.EnrollmentID, Artifacts: []adminapi.Key{"fleet/camera"}}}})
+	if err != nil || len(reply.Stale)+len(reply.Missing) > 0 {
+		t.Fatalf("assigning: %+v, %v", reply, err)
+	}
+	w.applied(t, pc, "d1", "0")
+	if _, err := w.admin.PutArtifact(ctx, camera(t, "d2", "1")); err != nil {
+		t.Fatal(err)
+	}
+	w.applied(t, pc, "d2", "1")
+
+	restart := adminapi.Action{Key: "fleet/restart", SpecHash: "h1", Targets: []adminapi.ActionTarget{{DeviceID: device.ID, EnrollmentID: device.EnrollmentID}},
+		Windows: &adminapi.WindowsCommand{RequestType: adminapi.WindowsRestart, Commands: []adminapi.SyncMLCommand{{Verb: adminapi.VerbExec, LocURI: "./Device/Vendor/MSFT/Reboot/RebootNow"}}}}
+	if _, err := w.admin.PutAction(ctx, restart); err != nil {
+		t.Fatal(err)
+	}
+	w.converse(t, pc)
+	w.await(t, func(c adminapi.Change) bool { return c.Action != nil && c.Action.Counts[adminapi.TargetSucceeded] == 1 })
+	if pc.Restarts() != 1 {
+		t.Errorf("the PC restarted %d times", pc.Restarts())
+	}
+
+	if err := w.admin.DeleteArtifact(ctx, "fleet/camera", false); err != nil {
+		t.Fatal(err)
+	}
+	w.converse(t, pc)
+	w.await(t, func(c adminapi.Change) bool { return c.Kind == adminapi.KindArtifact && c.Deleted })
+	if _, has := pc.Node(cameraURI); has {
+		t.Error("the withdrawn setting is still on the PC")
+	}
+
+	if err := pc.Unenroll(ctx); err != nil {
+		t.Fatal(err)
+	}
+	ended := w.await(t, func(c adminapi.Change) bool { return c.Device != nil && c.Device.State == adminapi.DeviceEnded })
+	if ended.Device.EndReason != adminapi.EndCheckedOut {
+		t.Errorf("the enrolment ended as %s", ended.Device.EndReason)
+	}
+	log := w.log.String()
+	if !strings.Contains(log, `"endpoint":"POST /api/mdm/microsoft/management"`) {
+		t.Error("the log has no line for a session")
+	}
+	for _, secret := range []string{pc.Hardware().SerialNumber, pc.Hardware().DeviceID, device.EnrollmentID, "AllowCamera"} {
+		if strings.Contains(log, secret) {
+			t.Errorf("the log holds %q", secret)
+		}
+	}
+}
+
+// applied runs a session in which the PC gets the setting, and waits until the server says so.
+func (w *world) applied(t testing.TB, pc *windows.PC, digest, value string) {
+	t.Helper()
+	w.converse(t, pc)
+	w.await(t, func(c adminapi.Change) bool {
+		return c.Artifact != nil && c.Artifact.Digest == digest && c.Artifact.Targeted == 1 && c.Artifact.Installed == 1
+	})
+	if node, _ := pc.Node(cameraURI); node.Data != value {
+		t.Fatalf("the PC has %+v, want %s", node, value)
+	}
 }
