@@ -106,16 +106,30 @@ func checkAction(r *http.Request, a adminapi.Action) error {
 	if len(a.Targets) == 0 {
 		return invalid("targets must not be empty")
 	}
-	if a.Apple == nil {
-		return invalid("apple must be set: an action needs a command")
+	if a.Apple == nil && a.Windows == nil {
+		return invalid("apple or windows must be set: an action needs a command")
 	}
 	return first(
 		sameKey(r, a.Key),
 		short("specHash", a.SpecHash, maxID),
-		short("apple.requestType", a.Apple.RequestType, maxID),
-		atMost("apple.raw", len(a.Apple.Raw), adminapi.MaxArtifact),
+		checkApple(a.Apple),
+		checkWindows(a.Windows),
 		each(a.Targets, func(t adminapi.ActionTarget) error { return checkEnrollment(t.DeviceID, t.EnrollmentID) }),
 	)
+}
+
+func checkApple(c *adminapi.AppleCommand) error {
+	if c == nil {
+		return nil
+	}
+	return first(short("apple.requestType", c.RequestType, maxID), atMost("apple.raw", len(c.Raw), adminapi.MaxArtifact))
+}
+
+func checkWindows(c *adminapi.WindowsCommand) error {
+	if c == nil {
+		return nil
+	}
+	return first(short("windows.requestType", c.RequestType, maxID), atMost("windows.commands", len(c.Commands), adminapi.MaxBatch))
 }
 
 func checkToken(r *http.Request, t adminapi.Token) error {

@@ -83,8 +83,19 @@ func (f *Fleet) createAction(tx *txn, a adminapi.Action, seq int64) (*ActionRow,
 		return nil, err
 	}
 	tx.touch(adminapi.KindAction, string(a.Key))
-	for _, t := range targets {
-		if err := f.createTarget(tx, &row, t, &a); err != nil {
+	var hopeless []*TargetRow
+	for _, target := range targets {
+		t, err := f.createTarget(tx, &row, target, &a)
+		if err != nil {
+			return nil, err
+		}
+		if t.State.Final() {
+			hopeless = append(hopeless, t)
+		}
+	}
+	// Not before all targets stand, since the last open one closes the action.
+	for _, t := range hopeless {
+		if err := finish(tx, t, t.State, t.Message); err != nil {
 			return nil, err
 		}
 	}
@@ -119,43 +130,39 @@ func (f *Fleet) actionOf(tx *txn, actionID string) (*adminapi.Action, error) {
 	return a, nil
 }
 
-func (f *Fleet) createTarget(tx *txn, row *ActionRow, target adminapi.ActionTarget, a *adminapi.Action) error {
-	t := TargetRow{
+// createTarget puts a target. Its State is final if the device will never get the action; it is for the caller to finish it.
+func (f *Fleet) createTarget(tx *txn, row *ActionRow, target adminapi.ActionTarget, a *adminapi.Action) (*TargetRow, error) {
+	t := &TargetRow{
 		ActionID: row.ID, Action: row.Key, DeviceID: target.DeviceID, EnrollmentID: target.EnrollmentID, Deadline: row.Deadline, Seq: row.Seq,
 		State: adminapi.TargetQueued,
 	}
 	device, err := tx.Device(t.DeviceID)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if device != nil {
 		t.RequestType = requestType(a, device.Platform)
 	}
-	if device == nil || device.EnrollmentID != t.EnrollmentID || device.State == adminapi.DeviceEnded {
-		if err := tx.PutTarget(t); err != nil {
-			return err
-		}
-		return finish(tx, &t, adminapi.TargetEnrolmentEnded, "the device is not in the enrolment that the action was made for")
-	}
-	if t.RequestType == "" {
-		if err := tx.PutTarget(t); err != nil {
-			return err
-		}
-		return finish(tx, &t, adminapi.TargetFailed, clip(cmp.Or(a.Unsupported[device.Platform], unsupported), maxMessage))
-	}
-	if device.Platform == adminapi.PlatformApple && a.Apple.GeneratePIN {
+	switch {
+	case device == nil || device.EnrollmentID != t.EnrollmentID || device.State == adminapi.DeviceEnded:
+		t.State, t.Message = adminapi.TargetEnrolmentEnded, "the device is not in the enrolment that the action was made for"
+		return t, tx.PutTarget(*t)
+	case t.RequestType == "":
+		t.State, t.Message = adminapi.TargetFailed, clip(cmp.Or(a.Unsupported[device.Platform], unsupported), maxMessage)
+		return t, tx.PutTarget(*t)
+	case device.Platform == adminapi.PlatformApple && a.Apple.GeneratePIN:
 		pin, err := f.pin()
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if t.PIN, err = f.seal([]byte(pin), sealedPIN, t.ActionID, t.DeviceID); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	if err := tx.PutTarget(t); err != nil {
-		return err
+	if err := tx.PutTarget(*t); err != nil {
+		return nil, err
 	}
-	return tx.wake(t.DeviceID)
+	return t, tx.wake(t.DeviceID)
 }
 
 const unsupported = "there is no such action for devices of this platform"
