@@ -37,7 +37,7 @@ func (s *Server) serveApple(mux *http.ServeMux, macs *apple.Apple) error {
 // serveWindows adds the endpoints of Windows devices and of their agents.
 func (s *Server) serveWindows(mux *http.ServeMux) error {
 	pcs, err := windows.New(windows.Options{
-		Config: s.cfg, CAs: s.creds.WSTEPCAs, ServingCA: s.creds.ServingCAPEM, SignInSecret: s.creds.SignInSecret, Fleet: s.fleet, Now: time.Now, Log: s.log,
+		Config: s.cfg, CAs: s.creds.WSTEPCAs, SignInSecret: s.creds.SignInSecret, Fleet: s.fleet, Now: time.Now, Log: s.log,
 	})
 	if err != nil {
 		return err

@@ -20,7 +20,7 @@ func newWindowsWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{Files: serverfiles.Write(t)}
 	w.AddWindows(t)
-	w.Config.Apple, w.Config.TrustAnchor = nil, false
+	w.Config.Apple = nil
 	w.start(t)
 	return w
 }

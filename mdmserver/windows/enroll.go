@@ -112,15 +112,12 @@ func (w *Windows) issue(ctx context.Context, s wire.Security, claim fleet.Window
 	if err != nil {
 		return nil, fmt.Errorf("reading an issued certificate: %w", err)
 	}
+	// Windows takes one root. The CA of the server's own certificate it trusts already, or it would not have come here.
 	p := &wire.Provisioning{Certificate: cert.Raw, Account: w.account(enrollment, cert)}
 	if ca := w.issuer(cert); ca != nil {
 		trust(p, ca.Cert)
 	}
-	anchors, err := w.anchors()
-	for _, anchor := range anchors {
-		trust(p, anchor)
-	}
-	return p, err
+	return p, nil
 }
 
 // renew gives a device another certificate. Whoever signed the request holds the key of a certificate of ours, which is all the proof that it takes, also
@@ -213,16 +210,4 @@ func (w *Windows) account(e *fleet.WindowsEnrollment, cert *x509.Certificate) *w
 
 func (w *Windows) managementURL() string {
 	return "https://" + cmp.Or(w.Config.Windows.ManagementHost, w.Config.Host) + pathManagement
-}
-
-// anchors are what a device must trust to reach a server whose TLS certificate nobody else vouches for.
-func (w *Windows) anchors() ([]*x509.Certificate, error) {
-	if !w.Config.TrustAnchor {
-		return nil, nil
-	}
-	anchors, err := identity.ParseCertificates(w.ServingCA())
-	if err != nil {
-		return nil, fmt.Errorf("reading the trust anchors: %w", err)
-	}
-	return anchors, nil
 }

@@ -114,7 +114,6 @@ func options() windows.Options {
 			},
 		},
 		CAs:          func() []identity.CA { return []identity.CA{k.old, k.active, k.next} },
-		ServingCA:    func() []byte { return nil },
 		SignInSecret: func() string { return "client-secret" },
 		Fleet:        &enroller{},
 		Now:          func() time.Time { return inSpring },

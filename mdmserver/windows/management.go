@@ -59,6 +59,7 @@ type management struct {
 	sessions sessions
 	identity *identity.Windows
 	chunks   *chunks
+	url      string
 	// name is the DNS name of the management host, "" when there is none of its own.
 	name string
 	// stranger is the secret of the nonces that devices which are not enrolled are challenged with: an answer does not tell who is.
@@ -75,7 +76,8 @@ func (w *Windows) ManagementHandler() (http.Handler, error) {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("POST "+pathManagement, &management{
-		sessions: w.Fleet, identity: who, chunks: newChunks(w.Now), name: DNSName(w.Config.Windows.ManagementHost), stranger: rand.Text(), now: w.Now, log: w.Log,
+		sessions: w.Fleet, identity: who, chunks: newChunks(w.Now), url: w.managementURL(), name: DNSName(w.Config.Windows.ManagementHost),
+		stranger: rand.Text(), now: w.Now, log: w.Log,
 	})
 	return mux, nil
 }
@@ -173,13 +175,13 @@ func (h *management) answer(ctx context.Context, e identity.Evidence, m *wire.Me
 		return nil, err
 	case err != nil:
 		h.log.Info("turned a device away", "err", err)
-		return newReply(m, wire.Command{Data: refusalOf(err)}).end(), nil
+		return h.reply(m, wire.Command{Data: refusalOf(err)}).end(), nil
 	}
 	header := wire.Command{Data: wire.StatusAuthenticated}
 	if by == adminapi.AuthDigest {
 		header = wire.Command{Data: wire.StatusOK, Chal: h.nextNonce(e.Credentials)}
 	}
-	return newReply(m, header).answer(whole, orders), nil
+	return h.reply(m, header).answer(whole, orders), nil
 }
 
 // challenge asks for a digest, or for another one.
@@ -192,7 +194,7 @@ func (h *management) challenge(ctx context.Context, m *wire.Message, known *flee
 			return nil, err
 		}
 	}
-	return newReply(m, wire.Command{Data: status, Chal: h.nextNonce(known)}).end(), nil
+	return h.reply(m, wire.Command{Data: status, Chal: h.nextNonce(known)}).end(), nil
 }
 
 // credentials returns nil for a device that is not enrolled.

@@ -170,7 +170,7 @@ func TestAMessageIsToldAndAnswered(t *testing.T) {
 	if d.from != "PC" || d.by != adminapi.AuthSignature || d.id.EnrollmentID != "enrollment-1" || d.id.Fingerprint == "" {
 		t.Errorf("it was %s, %+v by %s", d.from, d.id, d.by)
 	}
-	if m.Header != (wire.Header{SessionID: "1", MsgID: "2", Target: "PC", Source: "https://target"}) || !m.Final {
+	if m.Header != (wire.Header{SessionID: "1", MsgID: "2", Target: "PC", Source: "https://" + managementHost + ":8443" + managementPath}) || !m.Final {
 		t.Errorf("the header is %+v", m.Header)
 	}
 	wantStatuses := []string{"0 SyncHdr 212", "2 Alert 200", "3 Alert 200", "4 Alert 200", "5 Alert 200", "6 Alert 200", "7 Replace 200", "11 Atomic 406"}

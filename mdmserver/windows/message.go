@@ -124,10 +124,10 @@ type reply struct {
 	lastID  int
 }
 
-// newReply begins the answer with the status of the message's header, of which header has the code.
-func newReply(to *wire.Message, header wire.Command) *reply {
+// reply begins the answer with the status of the message's header, of which header has the code.
+func (h *management) reply(to *wire.Message, header wire.Command) *reply {
 	return &reply{to: to, header: header, message: wire.Message{
-		Header: wire.Header{SessionID: to.Header.SessionID, MsgID: to.Header.MsgID, Target: to.Header.Source, Source: to.Header.Target},
+		Header: wire.Header{SessionID: to.Header.SessionID, MsgID: to.Header.MsgID, Target: to.Header.Source, Source: h.url},
 		Final:  true,
 	}}
 }

@@ -40,8 +40,6 @@ type Options struct {
 	Config serverconfig.Config
 	// CAs returns the loaded generations of the WSTEP CA.
 	CAs func() []identity.CA
-	// ServingCA returns the PEM certificates behind the server's TLS certificate. They are used when Config.TrustAnchor is set.
-	ServingCA func() []byte
 	// SignInSecret returns the secret of the OpenID Connect client. It is called only when Config.Windows.SignIn is set.
 	SignInSecret func() string
 	Fleet        Fleet
