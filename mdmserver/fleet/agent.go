@@ -14,8 +14,10 @@ import (
 const (
 	// agentLookups bounds the agents that are looked for in the store at the same time.
 	agentLookups = 4
-	// agentsEvery is how often the agents in memory are read again at most.
+	// agentsEvery is how often the agents in memory are read again at most. With very many agents it is less often: a pause is agentsPause times as long
+	// as the reading took.
 	agentsEvery = time.Second
+	agentsPause = 20
 )
 
 // EnrollAgent makes an agent of whoever holds the token, of which it gets the lower-case hex SHA-256, and returns its node key. No use is counted: that
@@ -127,9 +129,11 @@ func (f *Fleet) readAgents(ctx context.Context, nodeKeyHash string) (map[string]
 	return agents, err
 }
 
-// RunAgents keeps what agents are told in memory until the context ends: it reads all agents again after each change of the store, at most once a second.
+// RunAgents keeps what agents are told in memory until the context ends: it reads all agents again after a change of the store, once a
+// second at most.
 func (f *Fleet) RunAgents(ctx context.Context) {
 	for {
+		began := time.Now()
 		agents, err := f.readAgents(ctx, "")
 		if err == nil {
 			f.agents.Store(&agents)
@@ -140,7 +144,7 @@ func (f *Fleet) RunAgents(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(agentsEvery):
+		case <-time.After(max(agentsEvery, agentsPause*time.Since(began))):
 		}
 		select {
 		case <-ctx.Done():

@@ -1,6 +1,8 @@
 package fleet_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"testing"
 
@@ -37,6 +39,65 @@ func BenchmarkCommandRoundTrip(b *testing.B) {
 		w.act(adminapi.Key(fmt.Sprintf("ns/%d", i)), info, m)
 		m.answer(m.idle(), fleet.StatusAcknowledged)
 	}
+}
+
+// BenchmarkAgent is the poll of one of 30,000 agents, BenchmarkAgentsAreReadAgain what follows a change of the store, once a second at most.
+func BenchmarkAgent(b *testing.B) {
+	w, hashes := manyAgents(b)
+	for i := 0; b.Loop(); i++ {
+		if _, err := w.Agent(w.ctx, hashes[i%len(hashes)]); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "polls/s")
+}
+
+func BenchmarkAgentsAreReadAgain(b *testing.B) {
+	w, _ := manyAgents(b)
+	for b.Loop() {
+		err := w.store.View(w.ctx, func(tx fleet.Tx) error {
+			views, err := tx.AgentViews("")
+			if err == nil && len(views) != agentFleetSize {
+				err = fmt.Errorf("%d agents", len(views))
+			}
+			return err
+		})
+		w.must(err)
+	}
+}
+
+const agentFleetSize = 30_000
+
+// manyAgents are agents of enrolled PCs, in memory.
+func manyAgents(b *testing.B) (*world, []string) {
+	b.Helper()
+	w := newWorld(b)
+	var hashes []string
+	err := w.store.Update(w.ctx, func(tx fleet.Tx) error {
+		for i := range agentFleetSize {
+			id := fmt.Sprintf("PC%05d", i)
+			hashes = append(hashes, fingerprint([]byte(id)))
+			device := fleet.DeviceRow{ID: id, Platform: adminapi.PlatformWindows, State: adminapi.DeviceEnrolled, EnrollmentID: id, Intent: adminapi.IntentManage}
+			channel := fleet.ChannelRow{Channel: fleet.Channel{ID: id, DeviceID: id, Kind: fleet.ChannelWindows}, Enabled: true, WakeAt: w.clock.Now()}
+			if err := errors.Join(tx.PutDevice(device), tx.PutChannel(channel), tx.PutAgent(fleet.AgentRow{NodeKeyHash: hashes[i], DeviceID: id})); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	w.must(err)
+	g := &gate{Store: w.store}
+	w.store = g
+	w.Fleet = w.startFleet(w.enc)
+	ctx, cancel := context.WithCancel(w.ctx)
+	b.Cleanup(cancel)
+	go w.RunAgents(ctx)
+	for inMemory := false; !inMemory; inMemory = g.taken() == 0 {
+		g.taken()
+		_, err := w.Agent(w.ctx, hashes[0])
+		w.must(err)
+	}
+	return w, hashes
 }
 
 // BenchmarkEditOfAProfile is an edit of a profile that 10,000 devices have, and BenchmarkArtifactCounts the counters that it is followed by.

@@ -142,22 +142,26 @@ func (t *TokenRow) enrolment(id string, now time.Time) EnrollmentRow {
 	return EnrollmentRow{ID: id, Token: t.Key, Labels: t.Labels, SerialNumber: t.SerialNumber, UDID: t.UDID, IssuedAt: now}
 }
 
+// renewable says whether the enrolment still lives. Error: ErrChallenge.
 func renewable(tx *txn, enrollmentID string) error {
-	e, err := tx.Enrollment(enrollmentID)
-	if err != nil {
-		return err
+	device, err := liveDevice(tx, enrollmentID)
+	if err == nil && device == nil {
+		err = ErrChallenge
 	}
-	if e == nil {
-		return ErrChallenge
+	return err
+}
+
+// liveDevice is the device of a live enrolment, nil if that is over or was never used.
+func liveDevice(tx *txn, enrollmentID string) (*DeviceRow, error) {
+	e, err := tx.Enrollment(enrollmentID)
+	if err != nil || e == nil {
+		return nil, err
 	}
 	device, err := tx.Device(e.DeviceID)
-	if err != nil {
-		return err
+	if err != nil || device == nil || device.EnrollmentID != enrollmentID || device.State == adminapi.DeviceEnded {
+		return nil, err
 	}
-	if device == nil || device.EnrollmentID != enrollmentID || device.State == adminapi.DeviceEnded {
-		return ErrChallenge
-	}
-	return nil
+	return device, nil
 }
 
 // recordIdentity stores an issued certificate; publicKey is empty for Apple devices.
@@ -211,8 +215,14 @@ func (c *claim) refused(tx *txn, refusal error) error {
 	return block(tx, c.taken(), c.issued.Token)
 }
 
+// noteAgain is how often it is noted of a device that the same token was refused: a PC comes back with each session.
+const noteAgain = 24 * time.Hour
+
 // block notes on a device that an enrolment by the token was refused for its sake, and refuses it.
 func block(tx *txn, device *DeviceRow, token adminapi.Key) error {
+	if b := device.Blocked; b != nil && b.Token == token && tx.now.Before(b.Since.Add(noteAgain)) {
+		return ErrReenrolmentBlocked
+	}
 	device.Blocked = &adminapi.BlockedEnrollment{Since: tx.now, Token: token}
 	tx.touch(adminapi.KindDevice, device.ID)
 	if err := tx.PutDevice(*device); err != nil {

@@ -22,6 +22,12 @@ func TestSecretsAreNowhereInTheFiles(t *testing.T) {
 	m.send(fleet.Report{Status: fleet.StatusAcknowledged, CommandUUID: d.CommandUUID, Body: []byte("SECRET-result")})
 	challenge, err := w.IssueChallenge(w.ctx, tokenHash, params)
 	w.must(err)
+	pcs := w.windowsToken(adminapi.Token{Key: "fleet/pcs"})
+	agent := w.newAgent(pcs.TokenHash, "HW")
+	_, pc, err := w.tryPC(agent.cred(), "PC", "key")
+	w.must(err)
+	ticket, err := w.IssueTicket(w.ctx, "fleet/pcs", "ann@example.org")
+	w.must(err)
 	r, err := w.ActionResult(w.ctx, "ns/raw", "A")
 	w.must(err)
 	if string(r.Body) != "SECRET-result" || string(d.Action.Command.Raw) != "SECRET-raw" || r.PIN == "" {
@@ -33,7 +39,7 @@ func TestSecretsAreNowhereInTheFiles(t *testing.T) {
 	for _, name := range files {
 		content, err := os.ReadFile(name)
 		w.must(err)
-		for _, secret := range []string{"SECRET-", "U0VDUkVU", challenge.Secret} { // U0VD...: base64 of SECRET
+		for _, secret := range []string{"SECRET-", "U0VDUkVU", challenge.Secret, pc.DigestSecret, agent.key, ticket.Secret} { // U0VD...: base64 of SECRET
 			if bytes.Contains(content, []byte(secret)) {
 				t.Errorf("%s holds %q in clear", filepath.Base(name), secret)
 			}

@@ -164,21 +164,14 @@ func remember(tx *txn, answer string, claim WindowsClaim, e *WindowsEnrollment) 
 	})
 }
 
-// repeat returns what was answered to the same request before, nil if it is new. Error: ErrChallenge when that enrolment is over.
+// repeat returns what was answered to the same request before; nil if it is new, or that enrolment is over.
 func (f *Fleet) repeat(tx *txn, answer string) (*WindowsEnrollment, error) {
 	row, err := tx.Challenge(answer)
 	if err != nil || row == nil || !tx.now.Before(row.ExpiresAt) {
 		return nil, err
 	}
-	if err := renewable(tx, row.EnrollmentID); err != nil {
-		return nil, err
-	}
-	issued, err := tx.Enrollment(row.EnrollmentID)
-	if err != nil {
-		return nil, err
-	}
-	device, err := tx.Device(issued.DeviceID)
-	if err != nil {
+	device, err := liveDevice(tx, row.EnrollmentID)
+	if err != nil || device == nil {
 		return nil, err
 	}
 	return f.windowsEnrollment(device, row.Certificate)
