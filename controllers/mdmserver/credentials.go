@@ -13,6 +13,7 @@ import (
 
 	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
 	"github.com/kubemdm/kubemdm/controllers/internal/certs"
+	"github.com/kubemdm/kubemdm/controllers/internal/link"
 	"github.com/kubemdm/kubemdm/controllers/internal/loop"
 	"github.com/kubemdm/kubemdm/controllers/internal/owned"
 	"github.com/kubemdm/kubemdm/internal/serverconfig"
@@ -38,7 +39,7 @@ func (r *Reconciler) credentials(ctx context.Context, s *scope, report *loop.Rep
 	if err := r.identities(ctx, s, report); err != nil {
 		return err
 	}
-	return r.signIn(ctx, s)
+	return r.signIn(ctx, s, report)
 }
 
 // sealing makes the first key once, and from then on only watches over it.
@@ -94,7 +95,7 @@ func lost(what string, args ...any) error {
 	return loop.Stall(mdmv1alpha1.MDMServerKeyLost, what+"; restore it from a backup: it is never made anew", args...)
 }
 
-// adminPKI issues both sides' certificates of the internal API.
+// adminPKI issues both sides' certificates of the internal API and keeps the connection to it, which nothing that is missing later may cost.
 func (r *Reconciler) adminPKI(ctx context.Context, s *scope) error {
 	if err := owned.Apply(ctx, r.Client, s.server.MDMServer, append(s.server.AdminPKI(), s.server.SelfSigned())...); err != nil {
 		return err
@@ -114,6 +115,10 @@ func (r *Reconciler) adminPKI(ctx context.Context, s *scope) error {
 		return err
 	}
 	s.note("Admin", "", chain[0])
+	r.Links.Connect(client.ObjectKeyFromObject(s.server), link.Endpoint{
+		URL:  s.server.AdminURL(),
+		Cert: s.client.Data[serverconfig.CertFile], Key: s.client.Data[serverconfig.KeyFile], CA: s.client.Data[serverconfig.CAFile],
+	})
 	return nil
 }
 

@@ -13,17 +13,11 @@ import (
 	"github.com/kubemdm/kubemdm/controllers/internal/link"
 	"github.com/kubemdm/kubemdm/controllers/internal/loop"
 	"github.com/kubemdm/kubemdm/internal/adminapi"
-	"github.com/kubemdm/kubemdm/internal/serverconfig"
 )
 
-// reach keeps the connection to the internal API and reads the server's state through it.
+// reach reads the server's state through the internal API.
 func (r *Reconciler) reach(ctx context.Context, s *scope, report *loop.Report) error {
-	key := client.ObjectKeyFromObject(s.server)
-	r.Links.Connect(key, link.Endpoint{
-		URL:  s.server.AdminURL(),
-		Cert: s.client.Data[serverconfig.CertFile], Key: s.client.Data[serverconfig.KeyFile], CA: s.client.Data[serverconfig.CAFile],
-	})
-	server, err := r.Links.Server(key)
+	server, err := r.Links.Server(client.ObjectKeyFromObject(s.server))
 	if *s.server.Spec.Replicas == 0 {
 		report.False(mdmv1alpha1.MDMServerStopped, "spec.replicas is 0; raise it to serve devices")
 		return nil

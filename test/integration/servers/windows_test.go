@@ -139,6 +139,7 @@ func TestManagementHostIsServedAndExposed(t *testing.T) {
 	b.expect(b.mdmServer(), "CertificatesReady=False/HostMismatch")
 }
 
+// A server that never had the secret waits for it; one that runs goes on with what it had.
 func TestSignInNeedsItsSecret(t *testing.T) {
 	s := newWindowsServer()
 	s.Spec.Windows.SignIn = newSignIn()
@@ -173,11 +174,23 @@ func TestSignInNeedsItsSecret(t *testing.T) {
 	if mounted := b.keep("mdm-sign-in").Data; string(mounted["client-secret"]) != "s3cret" || string(mounted["ca.crt"]) != string(ca.CertPEM()) {
 		t.Errorf("the server gets the files %q", slices.Sorted(maps.Keys(mounted)))
 	}
-	b.remove("oidc", &corev1.Secret{})
+	b.deploy()
+	b.pod.Start()
+	b.cluster.Available(serverName)
+	b.until("the server is Ready", func() bool {
+		return meta.IsStatusConditionTrue(b.mdmServer().Status.Conditions, mdmv1alpha1.ConditionReady)
+	})
+	edit(b, "oidc", &corev1.Secret{}, func(s *corev1.Secret) { s.Data["secret"] = []byte("s3cret too") })
 	b.reconcileServer()
-	b.expect(b.mdmServer(), "CredentialsReady=False/SecretNotFound")
-	if string(b.keep("mdm-sign-in").Data["client-secret"]) != "s3cret" {
-		t.Error("a server that runs lost what it had")
+	b.remove("oidc", &corev1.Secret{})
+	b.servers.Links.Disconnect(b.key(serverName)) // as if the manager had started again
+	b.until("the server is connected all the same", func() bool {
+		_, err := b.servers.Links.Server(b.key(serverName))
+		return err == nil
+	})
+	b.expect(b.mdmServer(), "CredentialsReady=False/SecretNotFound", "Ready=False/SecretNotFound", "Reachable=True/Connected")
+	if string(b.keep("mdm-sign-in").Data["client-secret"]) != "s3cret too" || meta.IsStatusConditionTrue(b.mdmServer().Status.Conditions, mdmv1alpha1.ConditionStalled) {
+		t.Error("a server that runs lost what it had, or does not go on")
 	}
 	for _, e := range b.told() {
 		if strings.Contains(e, "s3cret") {
