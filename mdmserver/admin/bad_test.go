@@ -48,11 +48,13 @@ func TestBadCallsNeverReachTheFleet(t *testing.T) {
 	bigArtifact.Template = make([]byte, adminapi.MaxArtifact+1)
 	otherArtifact.Key = "fleet/other"
 	noScope.Scope = "Everywhere"
+	otherPlatform := artifact
+	otherPlatform.Platform = "Android"
 	noTargets, rawAction := action, action
 	noTargets.Targets = nil
 	rawAction.Apple = &adminapi.AppleCommand{RequestType: adminapi.AppleRaw, Raw: make([]byte, adminapi.MaxArtifact+1)}
-	plainToken := token
-	plainToken.Hash = "the-token-itself"
+	plainToken, otherToken := token, token
+	plainToken.Hash, otherToken.Platforms = "the-token-itself", []adminapi.Platform{adminapi.PlatformWindows, "Android"}
 	manyAssignments := adminapi.AssignmentBatch{Assignments: make([]adminapi.Assignment, adminapi.MaxBatch+1)}
 
 	for name, tc := range map[string]struct {
@@ -75,6 +77,8 @@ func TestBadCallsNeverReachTheFleet(t *testing.T) {
 		"nameless device":   {"PUT", "/v1/assignments", adminapi.AssignmentBatch{Assignments: []adminapi.Assignment{{EnrollmentID: "E"}}}, "42", 400, "deviceID"},
 		"action of nobody":  {"PUT", "/v1/actions/fleet/restart.now", noTargets, "42", 400, "targets"},
 		"large raw command": {"PUT", "/v1/actions/fleet/restart.now", rawAction, "42", 413, "raw"},
+		"another platform":  {"PUT", "/v1/artifacts/fleet/wifi", otherPlatform, "42", 400, "platform"},
+		"token of another":  {"PUT", "/v1/tokens/fleet/office", otherToken, "42", 400, "platform"},
 		"token in clear":    {"PUT", "/v1/tokens/fleet/office", plainToken, "42", 400, "hash"},
 		"limit":             {"GET", "/v1/devices?limit=1001", nil, "42", 400, "limit"},
 		"wait":              {"GET", "/v1/changes?wait=long", nil, "42", 400, "wait"},

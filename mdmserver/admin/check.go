@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"encoding/hex"
 	"fmt"
 	"net/http"
@@ -87,6 +88,7 @@ func checkArtifact(r *http.Request, a adminapi.Artifact) error {
 	}
 	return first(
 		sameKey(r, a.Key),
+		checkPlatform(cmp.Or(a.Platform, adminapi.PlatformApple)),
 		short("identifier", a.Identifier, maxText),
 		short("digest", a.Digest, maxID),
 		atMost("template", len(a.Template), adminapi.MaxArtifact),
@@ -139,7 +141,14 @@ func checkToken(r *http.Request, t adminapi.Token) error {
 	if t.MaxUses < 0 {
 		return invalid("maxUses must not be negative")
 	}
-	return sameKey(r, t.Key)
+	return first(sameKey(r, t.Key), each(t.Platforms, checkPlatform))
+}
+
+func checkPlatform(p adminapi.Platform) error {
+	if p != adminapi.PlatformApple && p != adminapi.PlatformWindows {
+		return invalid("a platform is %s or %s", adminapi.PlatformApple, adminapi.PlatformWindows)
+	}
+	return nil
 }
 
 func checkIntents(_ *http.Request, b adminapi.IntentBatch) error {
