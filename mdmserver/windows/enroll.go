@@ -25,8 +25,12 @@ const renewalSlack = 24 * time.Hour
 // maxRetryDays is how long a device waits after a renewal that failed, in days.
 const maxRetryDays = 7
 
-// maxID bounds what devices call themselves, in bytes.
-const maxID = 255
+// Bounds of what a device sends, in bytes: its id, what else it says of itself, and its request. A renewal with its chain takes six thousand.
+const (
+	maxID      = 255
+	maxFact    = 256
+	maxRequest = 64 << 10
+)
 
 var (
 	errDeviceID    = errors.New("the request names no valid device")
@@ -50,8 +54,8 @@ func (w *Windows) enroll(ctx context.Context, r *wire.Request) (wire.Body, error
 		return nil, err
 	}
 	message, err := request.Token.Bytes()
-	if err != nil {
-		return nil, fmt.Errorf("%w: it is no base64", errRequest)
+	if err != nil || len(message) > maxRequest {
+		return nil, fmt.Errorf("%w: it is too large, or no base64", errRequest)
 	}
 	store := wire.StoreUser
 	if request.Item("EnrollmentType") == "Device" {
@@ -83,7 +87,9 @@ func claimOf(r *wire.TokenRequest) (fleet.WindowsClaim, error) {
 	}
 	return fleet.WindowsClaim{
 		DeviceID: id,
-		Facts:    fleet.DeviceFacts{UDID: id, DeviceName: r.Item("DeviceName"), OSVersion: r.Item("OSVersion")},
+		Facts: fleet.DeviceFacts{
+			UDID: id, DeviceName: clip(r.Item("DeviceName"), maxFact), OSVersion: clip(r.Item("OSVersion"), maxFact),
+		},
 	}, nil
 }
 

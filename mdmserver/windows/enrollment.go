@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -113,10 +114,10 @@ func (w *Windows) discoverOnPremise(_ context.Context, r *wire.Request) (wire.Bo
 	}, nil
 }
 
-// discover answers people: they sign in if there is where to.
+// discover answers people: they sign in if there is where to, and the client can show it.
 func (w *Windows) discover(ctx context.Context, r *wire.Request) (wire.Body, error) {
 	body, err := w.discoverOnPremise(ctx, r)
-	if result, ok := body.(*wire.DiscoverResult); ok && w.Config.Windows.SignIn != nil {
+	if result, ok := body.(*wire.DiscoverResult); ok && w.Config.Windows.SignIn != nil && slices.Contains(r.Discover.AuthPolicies, federated) {
 		result.AuthPolicy, result.SignInURL = federated, w.url(pathSignIn)
 	}
 	return body, err

@@ -16,6 +16,7 @@ import (
 	"github.com/kubemdm/kubemdm/internal/serverconfig"
 	"github.com/kubemdm/kubemdm/mdmserver/fleet"
 	"github.com/kubemdm/kubemdm/mdmserver/identity"
+	"github.com/kubemdm/kubemdm/mdmserver/windows"
 )
 
 func hashOf(s string) string {
@@ -40,22 +41,21 @@ func TestDiscovery(t *testing.T) {
 	federated := options()
 	federated.Config.Windows.SignIn = signingIn()
 	const page = "<AuthenticationServiceUrl>https://mdm.example.com/api/mdm/microsoft/signin</AuthenticationServiceUrl>"
+	showsNoPage := strings.Replace(discoverBody, "<AuthPolicy>Federated</AuthPolicy>", "", 1)
 	for name, c := range map[string]struct {
-		federated bool
-		path      string
-		policy    string
+		options windows.Options
+		path    string
+		body    string
+		policy  string
 	}{
-		"an agent":                        {false, discoveryPath, "OnPremise"},
-		"a person with a token":           {false, wellKnownPath, "OnPremise"},
-		"an agent, people sign in":        {true, discoveryPath, "OnPremise"},
-		"a person, and people do sign in": {true, wellKnownPath, "Federated"},
+		"an agent":                        {options(), discoveryPath, discoverBody, "OnPremise"},
+		"a person with a token":           {options(), wellKnownPath, discoverBody, "OnPremise"},
+		"an agent, people sign in":        {federated, discoveryPath, discoverBody, "OnPremise"},
+		"a person, and people do sign in": {federated, wellKnownPath, discoverBody, "Federated"},
+		"a client that shows no page":     {federated, wellKnownPath, showsNoPage, "OnPremise"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := options()
-			if c.federated {
-				o = federated
-			}
-			answer := post(t, o, c.path, envelope("", discoverBody))
+			answer := post(t, c.options, c.path, envelope("", c.body))
 			for _, want := range []string{
 				"<AuthPolicy>" + c.policy + "</AuthPolicy>",
 				"<EnrollmentPolicyServiceUrl>https://mdm.example.com" + policyPath + "</EnrollmentPolicyServiceUrl>",
@@ -217,6 +217,7 @@ func TestMessagesThatAreNone(t *testing.T) {
 		"a long device id":         {enrollPath, envelope(password("t"), tokenRequest("Issue", keys().request, "DeviceID", strings.Repeat("a", 300))), "s:messageformat", "InvalidEnrollmentData"},
 		"a lost key":               {enrollPath, envelope(password("t"), strings.Replace(enrol, "Issue", "Recovery", 1)), "s:messageformat", "NotSupported"},
 		"no certificate request":   {enrollPath, envelope(password("t"), tokenRequest("Issue", nil, "DeviceID", deviceID)), "s:certificaterequest", ""},
+		"a request of 100 kB":      {enrollPath, envelope(password("t"), tokenRequest("Issue", make([]byte, 100<<10), "DeviceID", deviceID)), "s:certificaterequest", ""},
 		"a broken request":         {enrollPath, envelope(password("t"), tokenRequest("Issue", keys().request[:100], "DeviceID", deviceID)), "s:certificaterequest", ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -35,6 +35,7 @@ type BinaryToken string
 
 // Discover asks where and how to enrol (MS-MDE2, section 3.1.4.1.2.1).
 type Discover struct {
+	// AuthPolicies are those that the client can follow.
 	AuthPolicies []string
 }
 
