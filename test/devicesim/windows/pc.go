@@ -53,6 +53,8 @@ type Options struct {
 	Habits Habits
 	// AgentInterval is how often Run has the agent, if there is one, poll its configuration.
 	AgentInterval time.Duration
+	// PollInterval is how often Run has a session, whatever the poll schedule says; 0: as the schedule says.
+	PollInterval time.Duration
 	// RetryInterval is how long Run waits after a failure.
 	RetryInterval time.Duration
 	// Now and After are the clock.

@@ -112,8 +112,8 @@ func (r *runner) interval(failed error) time.Duration {
 	r.pc.mu.Lock()
 	defer r.pc.mu.Unlock()
 	e := r.pc.enrollment
-	if e == nil {
-		return 0
+	if e == nil || r.pc.opts.PollInterval > 0 {
+		return r.pc.opts.PollInterval
 	}
 	left := r.polls
 	r.polls++

@@ -1,4 +1,4 @@
-// Command devicesim runs simulated Apple devices against an MDM server.
+// Command devicesim runs simulated Apple devices and Windows PCs against an MDM server.
 package main
 
 import (
@@ -74,11 +74,12 @@ anew, like erased devices, which the server refuses until their old enrolment is
 	if err := c.MarkFlagRequired("enroll-url"); err != nil {
 		panic(err)
 	}
+	c.AddCommand(windowsCommand())
 	return c
 }
 
 func run(ctx context.Context, out io.Writer, o options) error {
-	report := o.printer(out)
+	report := printer(out, o.verbose, devicesim.EventConnected)
 	fleet, err := o.fleet(report)
 	if err != nil {
 		return err
@@ -111,7 +112,7 @@ func (o *options) fleet(report func(devicesim.Event)) (*devicesim.Fleet, error) 
 	if err != nil {
 		return nil, err
 	}
-	roots, err := o.roots()
+	roots, err := readRoots(o.caFile)
 	if err != nil {
 		return nil, err
 	}
@@ -142,27 +143,27 @@ func (o *options) hardware() (func(string, int) devicesim.Hardware, error) {
 	return nil, fmt.Errorf("--kind %q is none of Mac, iPhone and iPad", o.kind)
 }
 
-// roots are nil, the system's, without --ca.
-func (o *options) roots() (*x509.CertPool, error) {
-	if o.caFile == "" {
+// readRoots returns the roots in the file of --ca; without one nil, the system's.
+func readRoots(file string) (*x509.CertPool, error) {
+	if file == "" {
 		return nil, nil
 	}
-	pem, err := os.ReadFile(o.caFile)
+	pem, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("reading --ca: %w", err)
 	}
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("reading --ca: %s holds no PEM certificate", o.caFile)
+		return nil, fmt.Errorf("reading --ca: %s holds no PEM certificate", file)
 	}
 	return roots, nil
 }
 
-// printer prints events line by line.
-func (o *options) printer(out io.Writer) func(devicesim.Event) {
+// printer prints events line by line, those of the kind frequent only if all is true.
+func printer(out io.Writer, all bool, frequent devicesim.EventKind) func(devicesim.Event) {
 	logger := log.New(out, "", log.LstdFlags)
 	return func(e devicesim.Event) {
-		if o.verbose || e.Kind != devicesim.EventConnected {
+		if all || e.Kind != frequent {
 			logger.Println(e)
 		}
 	}

@@ -32,9 +32,7 @@ func TestHelpHasAnExample(t *testing.T) {
 
 func TestBadFlags(t *testing.T) {
 	empty := filepath.Join(t.TempDir(), "ca.crt")
-	if err := os.WriteFile(empty, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.WriteFile(empty, nil, 0o600))
 	for _, test := range []struct {
 		args []string
 		want string
@@ -44,6 +42,11 @@ func TestBadFlags(t *testing.T) {
 		{[]string{"--enroll-url", "https://x", "--ca", "/nowhere"}, "--ca"},
 		{[]string{"--enroll-url", "https://x", "--ca", empty}, "no PEM"},
 		{[]string{"--enroll-url", "https://x", "--push-control", "x"}, "not a URL"},
+		{[]string{"windows"}, "server"},
+		{[]string{"windows", "--server", "http://x", "--token-file", empty}, "not https"},
+		{[]string{"windows", "--server", "https://x", "--token-file", empty, "--way", "post"}, "post"},
+		{[]string{"windows", "--server", "https://x", "--token-file", "/nowhere"}, "--token-file"},
+		{[]string{"windows", "--server", "https://x", "--token-file", empty, "--ca", empty}, "no PEM"},
 	} {
 		if _, err := execute(t, test.args...); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%v: %v", test.args, err)
