@@ -11,16 +11,22 @@ import (
 	"testing"
 
 	"github.com/kubemdm/kubemdm/internal/adminapi"
+	"github.com/kubemdm/kubemdm/internal/serverconfig"
 	"github.com/kubemdm/kubemdm/test/devicesim/windows"
 	"github.com/kubemdm/kubemdm/test/serverfiles"
 )
 
-// newWindowsWorld starts a server for Windows devices alone.
-func newWindowsWorld(t testing.TB) *world {
+// newWindowsWorld starts a server for Windows devices alone. What changes its configuration may be nil.
+func newWindowsWorld(t testing.TB, configure ...func(*serverconfig.Windows)) *world {
 	t.Helper()
 	w := &world{Files: serverfiles.Write(t)}
 	w.AddWindows(t)
 	w.Config.Apple = nil
+	for _, change := range configure {
+		if change != nil {
+			change(w.Config.Windows)
+		}
+	}
 	w.start(t)
 	return w
 }
@@ -56,18 +62,29 @@ func (w *world) dial(ctx context.Context, network, _ string) (net.Conn, error) {
 	return new(net.Dialer).DialContext(ctx, network, w.addrs.Devices.String())
 }
 
-// managed enrols a PC, runs its first session and returns what the server knows of it.
-func (w *world) managed(t testing.TB, pc *windows.PC) adminapi.Device {
+// enrolPC enrols a PC as a person does in Settings. The enrolment is complete after the first session.
+func (w *world) enrolPC(t testing.TB, pc *windows.PC) {
 	t.Helper()
 	secret := w.windowsToken(t, adminapi.Key("fleet/"+strings.ToLower(pc.Hardware().SerialNumber)))
 	if err := pc.EnrollWithPassword(t.Context(), "https://"+serverfiles.Host, "jo@example.test", secret); err != nil {
 		t.Fatal(err)
 	}
-	w.converse(t, pc)
-	change := w.await(t, func(c adminapi.Change) bool {
+}
+
+// awaitPC waits until a PC's enrolment is complete and returns what the server knows of it.
+func (w *world) awaitPC(t testing.TB, pc *windows.PC) adminapi.Device {
+	t.Helper()
+	return *w.await(t, func(c adminapi.Change) bool {
 		return c.Device != nil && c.Device.ID == pc.Hardware().DeviceID && c.Device.State == adminapi.DeviceEnrolled
-	})
-	return *change.Device
+	}).Device
+}
+
+// managed enrols a PC, runs its first session and returns what the server knows of it.
+func (w *world) managed(t testing.TB, pc *windows.PC) adminapi.Device {
+	t.Helper()
+	w.enrolPC(t, pc)
+	w.converse(t, pc)
+	return w.awaitPC(t, pc)
 }
 
 // converse runs a session of a PC to its end.
