@@ -251,9 +251,9 @@ type DeviceCertificate struct {
 // DeviceError is what a PC refused.
 type DeviceError struct {
 	// code is the status that it answered (OMA-DM, SyncML), such as 404.
-	// +required
-	// +kubebuilder:validation:Minimum=100
-	// +kubebuilder:validation:Maximum=1999
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=9999
 	Code int32 `json:"code,omitempty"`
 
 	// original is Windows' own error behind the code, such as 0x86000002, if it told one.

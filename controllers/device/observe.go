@@ -10,11 +10,12 @@ import (
 	"github.com/kubemdm/kubemdm/internal/adminapi"
 )
 
-// The bounds of texts in a DeviceStatus.
+// The bounds of texts and numbers in a DeviceStatus: devices say what they like.
 const (
 	maxFact    = 256
 	maxMessage = 1024 // of a LocURI too
 	maxHRESULT = 32
+	maxCode    = 9999
 )
 
 // observe writes what the server knows of the device into the status. Nothing in it changes while a device is idle.
@@ -62,7 +63,7 @@ func lastError(e *adminapi.DeviceError) *mdmv1alpha1.DeviceError {
 		return nil
 	}
 	return &mdmv1alpha1.DeviceError{
-		Code: int32(e.Code), Original: convert.Text(e.Original, maxHRESULT), LocURI: convert.Text(e.LocURI, maxMessage),
+		Code: int32(min(max(e.Code, 0), maxCode)), Original: convert.Text(e.Original, maxHRESULT), LocURI: convert.Text(e.LocURI, maxMessage),
 		Message: convert.Text(e.Message, maxMessage), At: convert.Time(e.At),
 	}
 }
