@@ -2,6 +2,7 @@ package fleet_test
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -133,7 +134,7 @@ func TestAgentsThatAreRefused(t *testing.T) {
 			_, err := w.tryAgent(w.windowsToken(tc.token).TokenHash, tc.claim)
 			w.wantErr(err, tc.want)
 			old.want(nothing)
-			if tc.want == fleet.ErrReenrolmentBlocked {
+			if errors.Is(tc.want, fleet.ErrReenrolmentBlocked) {
 				w.wantLive(p, "fleet/again")
 			} else {
 				w.wantLive(p, "")

@@ -1,6 +1,7 @@
 package fleet_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -55,7 +56,7 @@ func TestEnrolledPCIsTakenOverOnlyByATokenForIt(t *testing.T) {
 				return
 			}
 			w.must(p.trySync())
-			if tc.want == fleet.ErrTokenDevice {
+			if errors.Is(tc.want, fleet.ErrTokenDevice) {
 				w.wantLive(p, "")
 				return
 			}
@@ -107,14 +108,14 @@ func TestSerialNumberOfAnEnrolledPCIsTakenOverOnlyByATokenForIt(t *testing.T) {
 			p := w.pendingPC(w.windowsToken(tc.token), "NEW")
 			p.nodes[serialNode] = " SN-OLD "
 			w.wantErr(p.trySync(), tc.want)
-			switch tc.want {
-			case nil:
+			switch {
+			case tc.want == nil:
 				w.wantErr(old.trySync(), fleet.ErrNotEnrolled)
 				w.wantLive(p, "")
 				if d := w.device("NEW"); d.SerialNumber != "SN-OLD" || d.State != adminapi.DeviceEnrolled {
 					t.Errorf("the device is %+v", d)
 				}
-			case fleet.ErrWrongIdentity:
+			case errors.Is(tc.want, fleet.ErrWrongIdentity):
 				w.must(old.trySync())
 				w.wantLive(old, "")
 				w.wantErr(p.trySync(), fleet.ErrNotEnrolled)

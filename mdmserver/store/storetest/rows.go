@@ -19,14 +19,7 @@ func fill(v reflect.Value, seed int) {
 	case reflect.Int, reflect.Int64:
 		v.SetInt(int64(seed))
 	case reflect.Slice:
-		if v.Type().Elem().Kind() == reflect.Uint8 {
-			v.SetBytes([]byte{0, byte(seed), 255})
-			return
-		}
-		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
-		for i := range v.Len() {
-			fill(v.Index(i), seed+i)
-		}
+		fillSlice(v, seed)
 	case reflect.Map:
 		v.Set(reflect.ValueOf(map[string]string{"label": fmt.Sprint(seed)}))
 	case reflect.Pointer:
@@ -42,6 +35,17 @@ func fill(v reflect.Value, seed int) {
 		}
 	default:
 		panic("no filling for " + v.Type().String())
+	}
+}
+
+func fillSlice(v reflect.Value, seed int) {
+	if v.Type().Elem().Kind() == reflect.Uint8 {
+		v.SetBytes([]byte{0, byte(seed), 255})
+		return
+	}
+	v.Set(reflect.MakeSlice(v.Type(), 2, 2))
+	for i := range v.Len() {
+		fill(v.Index(i), seed+i)
 	}
 }
 
