@@ -13,6 +13,9 @@ import (
 
 // sameValue says whether a device reads what was written, though it may write it in another way. format is that of the SyncML Meta.
 func sameValue(format, wrote, reads string) bool {
+	if len(reads) > 8*len(wrote)+4096 { // no way of writing takes so much more room
+		return false
+	}
 	switch strings.ToLower(format) {
 	case "bool":
 		return sameParsed(wrote, reads, parseBool)
@@ -35,10 +38,7 @@ func sameParsed[T comparable](a, b string, parse func(string) (T, error)) bool {
 	a, b = strings.TrimSpace(a), strings.TrimSpace(b)
 	x, errA := parse(a)
 	y, errB := parse(b)
-	if errA != nil || errB != nil {
-		return a == b
-	}
-	return x == y
+	return a == b || errA == nil && errB == nil && x == y
 }
 
 var errNotBool = errors.New("not a bool")
