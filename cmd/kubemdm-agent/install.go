@@ -109,7 +109,7 @@ func install(sys platform, from sources) error {
 	if err := copySelf(program); err != nil {
 		return fmt.Errorf("copying the program: %w", err)
 	}
-	return sys.InstallService(program)
+	return sys.InstallService(program, "run", "--service")
 }
 
 // read reads and checks the files.
@@ -138,7 +138,7 @@ func (s sources) read() (state.Config, string, error) {
 	return config, secret, err
 }
 
-// copySelf copies the program that runs to a place, unless it is there already. The old one is moved away as a whole, so that there always is one.
+// copySelf copies the program that runs to a place, unless it is there already. The old one is replaced as a whole, so that there always is one.
 func copySelf(target string) error {
 	self, err := os.Executable()
 	if err != nil || same(self, target) {

@@ -14,11 +14,10 @@ type platform interface {
 	Machine() (agentapi.EnrollRequest, error)
 	Enrolled() (bool, error)
 
-	InstallService(executable string) error
+	InstallService(executable string, args ...string) error
 	StopService() error
 	RemoveService() error
 	ServiceState() (string, error)
-	IsService() (bool, error)
 	RunService(run func(context.Context, *slog.Logger) error) error
 
 	DataFolder() (string, error)

@@ -20,7 +20,7 @@ const pollEvery = 30 * time.Second
 var errNotInstalled = errors.New("no agent is installed here: see kubemdm-agent install --help")
 
 func runCommand(open func() (platform, error)) *cobra.Command {
-	every := pollEvery
+	every, service := pollEvery, false
 	c := &cobra.Command{
 		Use:   "run",
 		Short: "Run the agent that is installed: the service does",
@@ -34,10 +34,6 @@ from a prompt, it logs to standard error until Ctrl+C; stop the service before.`
 				return err
 			}
 			run := func(ctx context.Context, log *slog.Logger) error { return serve(ctx, sys, every, log) }
-			service, err := sys.IsService()
-			if err != nil {
-				return err
-			}
 			if service {
 				return sys.RunService(run)
 			}
@@ -45,6 +41,7 @@ from a prompt, it logs to standard error until Ctrl+C; stop the service before.`
 		},
 	}
 	c.Flags().DurationVar(&every, "poll-every", every, "how often the server is asked, give or take a tenth")
+	c.Flags().BoolVar(&service, "service", false, "run as a service: only Windows can")
 	return c
 }
 

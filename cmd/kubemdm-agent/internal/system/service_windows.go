@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/windows"
@@ -23,45 +25,55 @@ const (
 	restartAfter = time.Minute
 	resetSeconds = 24 * 60 * 60
 
-	stopTimeout = 30 * time.Second
-	stopPoll    = 100 * time.Millisecond
+	// tryFor bounds the wait for a service, which is looked at every tryEvery.
+	tryFor   = 30 * time.Second
+	tryEvery = 100 * time.Millisecond
 )
 
-var errNotStopping = fmt.Errorf("the service %s does not stop within %v", serviceName, stopTimeout)
+var errNoChange = fmt.Errorf("the service %s does not change its state within %v", serviceName, tryFor)
 
-// InstallService registers an executable as the agent's service, or changes the one that is there, and starts it.
-func (Windows) InstallService(executable string) error {
+// InstallService registers an executable with its arguments as the agent's service, or changes the one that is there, and starts it. The arguments hold
+// no spaces.
+func (Windows) InstallService(executable string, args ...string) error {
 	return withManager(func(m *mgr.Mgr) error {
-		service, err := createOrUpdate(m, executable)
+		service, err := createOrUpdate(m, executable, args)
 		if err != nil {
 			return fmt.Errorf("installing the service %s: %w", serviceName, err)
 		}
 		defer service.Close()
 		actions := []mgr.RecoveryAction{{Type: mgr.ServiceRestart, Delay: restartAfter}}
-		if err := errors.Join(service.SetRecoveryActions(actions, resetSeconds), service.SetRecoveryActionsOnNonCrashFailures(true)); err != nil {
+		if err := service.SetRecoveryActions(actions, resetSeconds); err != nil {
 			return fmt.Errorf("having the service %s restarted after a failure: %w", serviceName, err)
 		}
-		if err := service.Start(); err != nil {
+		if err := start(service); err != nil {
 			return fmt.Errorf("starting the service %s: %w", serviceName, err)
 		}
 		return nil
 	})
 }
 
-func createOrUpdate(m *mgr.Mgr, executable string) (*mgr.Service, error) {
+func createOrUpdate(m *mgr.Mgr, executable string, args []string) (*mgr.Service, error) {
 	config := mgr.Config{
-		ServiceType: windows.SERVICE_WIN32_OWN_PROCESS, StartType: mgr.StartAutomatic, DelayedAutoStart: true, ErrorControl: mgr.ErrorNormal,
+		ServiceType: windows.SERVICE_WIN32_OWN_PROCESS, StartType: mgr.StartAutomatic, ErrorControl: mgr.ErrorNormal,
 		DisplayName: "KubeMDM Agent", Description: "Enrols this PC in the device management of your organisation.",
 	}
 	service, err := m.OpenService(serviceName)
 	if err == nil {
-		config.BinaryPathName = `"` + executable + `" run`
+		config.BinaryPathName = `"` + executable + `" ` + strings.Join(args, " ")
 		return service, service.UpdateConfig(config)
 	}
 	if err := eventsource.InstallAsEventCreate(serviceName, eventsource.Info|eventsource.Warning|eventsource.Error); err != nil {
 		return nil, err
 	}
-	return m.CreateService(serviceName, executable, config, "run")
+	return m.CreateService(serviceName, executable, config, args...)
+}
+
+// start waits while Windows is busy with other services, as it is for a while after its own start.
+func start(service *mgr.Service) error {
+	return within(func() (bool, error) {
+		err := service.Start()
+		return !errors.Is(err, windows.ERROR_SERVICE_DATABASE_LOCKED), err
+	})
 }
 
 // StopService stops the agent's service and waits for its end; there may be none.
@@ -72,15 +84,23 @@ func (Windows) StopService() error {
 		} else if err != nil {
 			return fmt.Errorf("stopping the service %s: %w", serviceName, err)
 		}
-		ticker := time.NewTicker(stopPoll)
-		defer ticker.Stop()
-		for end := time.Now().Add(stopTimeout); time.Now().Before(end); <-ticker.C {
-			if status, err := service.Query(); err != nil || status.State == svc.Stopped {
-				return err
-			}
-		}
-		return errNotStopping
+		return within(func() (bool, error) {
+			status, err := service.Query()
+			return err != nil || status.State == svc.Stopped, err
+		})
 	})
+}
+
+// within tries until it is done, or until too much time has passed.
+func within(try func() (done bool, err error)) error {
+	ticker := time.NewTicker(tryEvery)
+	defer ticker.Stop()
+	for end := time.Now().Add(tryFor); time.Now().Before(end); <-ticker.C {
+		if done, err := try(); done {
+			return err
+		}
+	}
+	return errNoChange
 }
 
 // RemoveService removes the agent's service, which is stopped, and the source of its events; there may be none.
@@ -131,10 +151,7 @@ func withManager(do func(*mgr.Mgr) error) error {
 	return errors.Join(do(m), m.Disconnect())
 }
 
-// IsService is true in a process that Windows started as a service.
-func (Windows) IsService() (bool, error) { return svc.IsWindowsService() }
-
-// RunService runs the agent as the service that this process is, until Windows stops it. It logs to the event log.
+// RunService runs the agent, in the process that Windows has started as its service, until Windows stops it. It logs to the event log.
 func (Windows) RunService(run func(context.Context, *slog.Logger) error) error {
 	events, err := eventsource.Open(serviceName)
 	if err != nil {
@@ -149,7 +166,7 @@ type handler struct {
 	log *slog.Logger
 }
 
-// Execute implements svc.Handler. An agent that ends by itself has failed, and Windows restarts it.
+// Execute implements svc.Handler. An agent that ends by itself has failed. Windows restarts a service only if its process is gone before it said so.
 func (h handler) Execute(_ []string, requests <-chan svc.ChangeRequest, status chan<- svc.Status) (specific bool, exitCode uint32) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -160,7 +177,7 @@ func (h handler) Execute(_ []string, requests <-chan svc.ChangeRequest, status c
 		select {
 		case err := <-ended:
 			h.log.Error("the agent has ended", "error", err)
-			return true, 1
+			os.Exit(1)
 		case request := <-requests:
 			switch request.Cmd {
 			case svc.Interrogate:
