@@ -114,6 +114,14 @@ func (d definition) check(n Node) int {
 	return statusOK
 }
 
+// exec says whether the node may be run. One that can be added has to be.
+func (d definition) exec(n Node, isLeaf bool) int {
+	if strings.Contains(d.verbs, "Add") && !isLeaf {
+		return statusNotFound
+	}
+	return d.check(n)
+}
+
 func isCertificate(n Node) bool {
 	der, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(n.Data), ""))
 	if err != nil {

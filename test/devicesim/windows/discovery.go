@@ -75,23 +75,27 @@ func parseDiscovery(answer *element) (*Discovery, error) {
 		PolicyURL: result.value("EnrollmentPolicyServiceUrl"), EnrollmentURL: result.value("EnrollmentServiceUrl"),
 		AuthenticationURL: result.value("AuthenticationServiceUrl"),
 	}
+	return d, d.check()
+}
+
+func (d *Discovery) check() error {
 	if d.AuthPolicy != PolicyOnPremise && d.AuthPolicy != PolicyFederated {
-		return nil, fmt.Errorf("authentication policy %q was not offered", d.AuthPolicy)
+		return fmt.Errorf("authentication policy %q was not offered", d.AuthPolicy)
 	}
 	if version, err := strconv.ParseFloat(d.EnrollmentVersion, 64); err != nil || version < 3 || version > 7 {
-		return nil, fmt.Errorf("enrolment version %q", d.EnrollmentVersion)
+		return fmt.Errorf("enrolment version %q", d.EnrollmentVersion)
 	}
 	enrollment, err := httpsURL(d.EnrollmentURL)
 	if err != nil {
-		return nil, fmt.Errorf("EnrollmentServiceUrl: %w", err)
+		return fmt.Errorf("EnrollmentServiceUrl: %w", err)
 	}
 	if policy, err := httpsURL(d.PolicyURL); d.PolicyURL != "" && (err != nil || policy.Host != enrollment.Host) {
-		return nil, errors.New("the policy service is not on the enrolment service's host")
+		return errors.New("the policy service is not on the enrolment service's host")
 	}
 	if _, err := httpsURL(d.AuthenticationURL); (d.AuthPolicy == PolicyFederated) != (err == nil) {
-		return nil, fmt.Errorf("policy %s with sign-in page %q", d.AuthPolicy, d.AuthenticationURL)
+		return fmt.Errorf("policy %s with sign-in page %q", d.AuthPolicy, d.AuthenticationURL)
 	}
-	return d, nil
+	return nil
 }
 
 func httpsURL(text string) (*url.URL, error) {
@@ -162,32 +166,38 @@ func parsePolicy(answer *element) (*Policy, error) {
 		return n
 	}
 	p := &Policy{
-		MinimalKeyLength: number("privateKeyAttributes/minimalKeyLength"), Hash: oidSHA1,
+		MinimalKeyLength: number("privateKeyAttributes/minimalKeyLength"),
 		ValiditySeconds: number("certificateValidity/validityPeriodSeconds"), RenewalSeconds: number("certificateValidity/renewalPeriodSeconds"),
 	}
-	switch {
-	case policies[0].value("policyOIDReference") != "0" || number("policySchema") != 3:
+	if policies[0].value("policyOIDReference") != "0" || number("policySchema") != 3 {
 		return nil, errors.New("policyOIDReference is not 0 or policySchema is not 3")
-	case p.MinimalKeyLength < 1024 || p.ValiditySeconds < 1 || p.RenewalSeconds < 1 || p.RenewalSeconds >= p.ValiditySeconds:
-		return nil, fmt.Errorf("%+v", *p)
-	case attributes.value("permission/enroll") != "true" || attributes.value("permission/autoEnroll") != "false":
+	}
+	if attributes.value("permission/enroll") != "true" || attributes.value("permission/autoEnroll") != "false" {
 		return nil, errors.New("nobody is permitted to enrol")
 	}
-	for _, provider := range attributes.child("privateKeyAttributes").all("provider") {
-		return nil, fmt.Errorf("provider %q outside cryptoProviders", provider.trimmed())
+	if attributes.at("privateKeyAttributes/provider") != nil {
+		return nil, errors.New("a provider outside cryptoProviders")
 	}
-	if reference := attributes.value("hashAlgorithmOIDReference"); reference != "" {
-		hash, err := findOID(answer.child("oIDs"), reference)
-		if err != nil {
-			return nil, err
-		}
-		p.Hash = hash
+	if err := p.check(); err != nil {
+		return nil, err
 	}
-	return p, nil
+	var err error
+	p.Hash, err = findOID(answer.child("oIDs"), attributes.value("hashAlgorithmOIDReference"))
+	return p, err
 }
 
-// findOID looks a reference up among the identifiers.
+func (p *Policy) check() error {
+	if p.MinimalKeyLength < 1024 || p.ValiditySeconds < 1 || p.RenewalSeconds < 1 || p.RenewalSeconds >= p.ValiditySeconds {
+		return fmt.Errorf("%+v", *p)
+	}
+	return nil
+}
+
+// findOID looks a reference to a hash up among the identifiers. Without a reference the hash is SHA-1.
 func findOID(oids *element, reference string) (asn1.ObjectIdentifier, error) {
+	if reference == "" {
+		return oidSHA1, nil
+	}
 	for _, oid := range oids.all("oID") {
 		if oid.value("oIDReferenceID") != reference {
 			continue

@@ -86,7 +86,7 @@ func (s *session) encode(parts []*element, final bool) []byte {
 		body.children = append(body.children, &numbered)
 	}
 	answersOnly := parts[0].Local == "Status"
-	if final && !(s.pc.opts.Habits.OmitFinal && answersOnly) {
+	if final && (!answersOnly || !s.pc.opts.Habits.OmitFinal) {
 		body.children = append(body.children, tag("Final"))
 	}
 	return tag("SyncML", attr("xmlns", nsSyncML),

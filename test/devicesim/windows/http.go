@@ -127,12 +127,13 @@ func (a *Answer) hasType(want string) bool {
 func (pc *PC) transport(identity *devicesim.Identity) *http.Transport {
 	config := &tls.Config{RootCAs: pc.opts.Roots, MinVersion: tls.VersionTLS12}
 	config.GetClientCertificate = func(asked *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		nothing := &tls.Certificate{}
 		if identity == nil {
-			return &tls.Certificate{}, nil
+			return nothing, nil
 		}
 		certificate := &tls.Certificate{Certificate: [][]byte{identity.Certificate.Raw}, PrivateKey: identity.Key}
-		if len(asked.AcceptableCAs) > 0 && asked.SupportsCertificate(certificate) != nil {
-			return &tls.Certificate{}, nil
+		if unwanted := asked.SupportsCertificate(certificate); unwanted != nil && len(asked.AcceptableCAs) > 0 {
+			return nothing, nil
 		}
 		return certificate, nil
 	}

@@ -112,17 +112,25 @@ func (x exchange) open(answer *Answer) (*element, error) {
 	if answer.Status != http.StatusOK {
 		return nil, &HTTPError{Endpoint: x.endpoint, Status: answer.Status}
 	}
-	header, body := envelope.child("Header"), envelope.child("Body")
-	if got := header.value("Action"); got != x.reply || header.child("Action").Space != nsAddress {
-		return nil, malformed("%s: action %q, not %q", x.endpoint, got, x.reply)
+	if err := x.answers(envelope.child("Header")); err != nil {
+		return nil, err
 	}
-	if got := header.value("RelatesTo"); got != x.messageID {
-		return nil, malformed("%s: it relates to %q, not %q", x.endpoint, got, x.messageID)
-	}
+	body := envelope.child("Body")
 	if body == nil || len(body.children) != 1 {
 		return nil, malformed("%s: the body does not hold one element", x.endpoint)
 	}
 	return body.children[0], nil
+}
+
+// answers says whether a header is of the answer to this call.
+func (x exchange) answers(header *element) error {
+	if got := header.value("Action"); got != x.reply || header.child("Action").Space != nsAddress {
+		return malformed("%s: action %q, not %q", x.endpoint, got, x.reply)
+	}
+	if got := header.value("RelatesTo"); got != x.messageID {
+		return malformed("%s: it relates to %q, not %q", x.endpoint, got, x.messageID)
+	}
+	return nil
 }
 
 // fault reads a fault however its elements are capitalised: SOAP and Microsoft's samples differ.

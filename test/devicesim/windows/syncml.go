@@ -104,7 +104,7 @@ func (r *reply) readBody(body *element, want expectation) error {
 	for i, c := range body.children {
 		if c.Local == "Final" {
 			if i != len(body.children)-1 {
-				return errors.New("Final is not the last element")
+				return errors.New("an element after Final")
 			}
 			r.final = true
 			continue
@@ -159,6 +159,11 @@ func (r *reply) readStatus(c *element, want expectation, first bool) error {
 		r.header = s
 		return nil
 	}
+	return r.addStatus(s, want)
+}
+
+// addStatus takes a status of what was sent, in the order in which it was sent, before any command.
+func (r *reply) addStatus(s status, want expectation) error {
 	at, err := strconv.Atoi(s.cmdRef)
 	if err != nil || at < 1 || at > len(want.sent) || want.sent[at-1] != s.cmd {
 		return fmt.Errorf("%s %s was not sent", s.cmd, s.cmdRef)
@@ -249,7 +254,7 @@ func parseItem(e *element) (item, error) {
 		return i, nil
 	}
 	if len(data.children) > 0 {
-		return item{}, errors.New("Data holds elements: they are to be escaped")
+		return item{}, errors.New("elements in Data: they are to be escaped")
 	}
 	i.node.Data = data.text
 	return i, nil

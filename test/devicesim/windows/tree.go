@@ -139,18 +139,19 @@ func (t *tree) do(verb, locURI string, n Node, login Login) (int, Node) {
 	case "Get":
 		return t.get(path, leaf, isLeaf, isNode)
 	case "Delete":
-		if !isNode {
-			return statusNotFound, Node{}
-		}
-		t.remove(path)
-		return statusOK, Node{}
+		return t.cut(path, isNode), Node{}
 	case "Exec":
-		if strings.Contains(rule.verbs, "Add") && !isLeaf {
-			return statusNotFound, Node{}
-		}
-		return rule.check(n), Node{}
+		return rule.exec(n, isLeaf), Node{}
 	}
 	return t.write(verb, path, n, rule, isLeaf, isNode), Node{}
+}
+
+func (t *tree) cut(path string, isNode bool) int {
+	if !isNode {
+		return statusNotFound
+	}
+	t.remove(path)
+	return statusOK
 }
 
 func (t *tree) get(path string, leaf Node, isLeaf, isNode bool) (int, Node) {

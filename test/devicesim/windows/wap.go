@@ -138,7 +138,7 @@ func (p *Provisioning) readCertificates(store *element) error {
 			return errors.New("the certificate is in two stores")
 		}
 		if err := p.readOwn(my); err != nil {
-			return fmt.Errorf("My/%s: %w", name, err)
+			return fmt.Errorf("the store %s: %w", name, err)
 		}
 		p.Store = name
 	}

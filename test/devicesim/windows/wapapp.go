@@ -94,9 +94,14 @@ func (p *Provisioning) readCredentials(a *element) error {
 			return fmt.Errorf("AAUTHDATA of %s: %w", level, err)
 		}
 	}
-	switch {
-	case len(blocks) > 0:
+	if len(blocks) > 0 {
 		return errors.New("one of the two APPAUTH blocks is missing")
+	}
+	return p.checkCredentials()
+}
+
+func (p *Provisioning) checkCredentials() error {
+	switch {
 	case p.ToClient.Type != "DIGEST" || p.ToClient.Secret == "":
 		return errors.New("CLIENT is not DIGEST with a secret")
 	case p.ToServer.Type != "DIGEST" && p.ToServer.Type != "BASIC" || p.ToServer.Name == "" || p.ToServer.Secret == "":
