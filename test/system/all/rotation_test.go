@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -18,20 +19,19 @@ import (
 	"github.com/kubemdm/kubemdm/test/system/harness"
 )
 
-// TestRotationOfTheWSTEPCA replaces the CA behind the certificates of PCs while they are managed. The certificates live for two minutes, so that the
-// end of the old CA is seen too.
+// TestRotationOfTheWSTEPCA replaces the CA behind the certificates of PCs while they are managed. The year until the last certificate of the old CA has
+// expired goes by at once: the Secret in which the operator remembers since when that CA issues no more is dated back.
 func TestRotationOfTheWSTEPCA(t *testing.T) {
 	r := &rotation{Walk: harness.Start(t, "kubemdm-rotation")}
 	harness.Take(t, r.ToServer()...)
 	harness.Take(t,
-		harness.Step{Title: "certificates of PCs are short-lived", Do: r.shorten},
 		harness.Step{Title: "PCs are enrolled under the first CA", Do: r.enrol},
 		harness.Step{Title: "another CA is asked for, and issues once the server trusts it", Do: r.rotate},
 		harness.Step{Title: "every PC is served by the certificate that it has", Do: r.sessions},
 		harness.Step{Title: "every PC renews onto the new CA", Do: r.renew},
 		harness.Step{Title: "every PC is served by its new certificate", Do: r.sessions},
-		harness.Step{Title: "the old CA is gone", Do: r.retire},
-		harness.Step{Title: "the PCs renew again, and never enrolled anew", Do: r.same},
+		harness.Step{Title: "a year later the old CA is gone", Do: r.retire},
+		harness.Step{Title: "every PC is served still, and never enrolled anew", Do: r.same},
 	)
 }
 
@@ -52,10 +52,6 @@ func (r *rotation) patch(ctx context.Context, patch string) error {
 
 func (r *rotation) server() *mdmv1alpha1.MDMServer {
 	return &mdmv1alpha1.MDMServer{ObjectMeta: metav1.ObjectMeta{Namespace: r.Namespace, Name: harness.ServerName}}
-}
-
-func (r *rotation) shorten(ctx context.Context) error {
-	return r.patch(ctx, `{"spec": {"windows": {"identity": {"validity": "2m", "renewBefore": "1m", "caValidity": "24h"}}}}`)
 }
 
 func (r *rotation) enrol(ctx context.Context) (err error) {
@@ -134,28 +130,22 @@ func (r *rotation) renew(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// retire waits until the first CA's last certificate has expired. Meanwhile the PCs renew in time, as Windows does.
+// retire dates the end of the first CA back, and waits until the server does without it.
 func (r *rotation) retire(ctx context.Context) error {
-	gone := r.roles("", mdmv1alpha1.CARoleActive)
-	return r.Wait(ctx, "the old CA to go", func(ctx context.Context) (bool, string, error) {
-		for _, pc := range r.pcs {
-			if time.Until(pc.Identity().Certificate.NotAfter) > time.Minute {
-				continue
-			}
-			if err := errors.Join(pc.Renew(ctx), r.sessions(ctx)); err != nil {
-				return false, "", err
-			}
-		}
-		return gone(ctx)
-	})
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: r.Namespace, Name: harness.ServerName + "-wstep"}}
+	longAgo := time.Now().AddDate(-2, 0, 0).UTC().Format(time.RFC3339)
+	patch := fmt.Sprintf(`{"metadata": {"annotations": {"mdm.kubemdm.io/retired-1": %q}}}`, longAgo)
+	if err := r.Patch(ctx, secret, client.RawPatch(types.MergePatchType, []byte(patch))); err != nil {
+		return err
+	}
+	now := time.Now().Format(time.RFC3339Nano)
+	if err := r.patch(ctx, fmt.Sprintf(`{"metadata": {"annotations": {%q: %q}}}`, mdmv1alpha1.AnnotationRequestedAt, now)); err != nil {
+		return err
+	}
+	return r.Wait(ctx, "the old CA to go", r.roles("", mdmv1alpha1.CARoleActive))
 }
 
 func (r *rotation) same(ctx context.Context) error {
-	for _, pc := range r.pcs {
-		if err := pc.Renew(ctx); err != nil {
-			return err
-		}
-	}
 	now, err := r.enrolled(ctx)
 	if err != nil {
 		return err

@@ -14,11 +14,11 @@ import (
 
 // Names of what the walk makes for PCs.
 const (
-	OfficeToken     = "office"
-	CameraProfile   = "no-camera"
-	leaveCommand    = "leave"
-	allowCamera     = "./Device/Vendor/MSFT/Policy/Config/Camera/AllowCamera"
-	enrolmentOfMacs = 3
+	OfficeToken   = "office"
+	CameraProfile = "no-camera"
+	leaveCommand  = "leave"
+	allowCamera   = "./Device/Vendor/MSFT/Policy/Config/Camera/AllowCamera"
+	enrolledMacs  = 3
 )
 
 // ways are how the simulated PCs enrol, one each.
@@ -38,7 +38,7 @@ func (w *Walk) enrolPCs(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := w.allEnrolled(ctx, enrolmentOfMacs+len(ways)); err != nil {
+	if err := w.allEnrolled(ctx, enrolledMacs+len(ways)); err != nil {
 		return err
 	}
 	return w.Wait(ctx, "the PCs to show their certificates on the host name for that", func(ctx context.Context) (bool, string, error) {
@@ -98,7 +98,10 @@ func (w *Walk) leave(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return w.converged(ctx, CameraProfile, len(ways)-1)
+	if err := w.converged(ctx, CameraProfile, len(ways)-1); err != nil {
+		return err
+	}
+	return w.recount(ctx, enrolledMacs+len(ways)-1)
 }
 
 // EnrolPCs enrols simulated PCs in this process over the server's Service, with an EnrollmentToken of the given name that it makes. It works on the cluster's

@@ -143,7 +143,7 @@ func (w *Walk) allEnrolled(ctx context.Context, want int) error {
 	})
 }
 
-// recount asks the operator to look at the server now, which it does once a minute by itself, and waits until the MDMServer counts the Macs.
+// recount asks the operator to look at the server now, which it does once a minute by itself, and waits until the MDMServer counts the devices.
 func (w *Walk) recount(ctx context.Context, enrolled int) error {
 	server := &mdmv1alpha1.MDMServer{ObjectMeta: w.meta(ServerName)}
 	now := time.Now().Format(time.RFC3339Nano)
@@ -151,7 +151,7 @@ func (w *Walk) recount(ctx context.Context, enrolled int) error {
 	if err := w.Patch(ctx, server, client.RawPatch(types.MergePatchType, []byte(patch))); err != nil {
 		return err
 	}
-	return w.Wait(ctx, "the server to count the Macs", func(ctx context.Context) (bool, string, error) {
+	return w.Wait(ctx, "the server to count the devices", func(ctx context.Context) (bool, string, error) {
 		err := w.Get(ctx, client.ObjectKeyFromObject(server), server)
 		status := server.Status
 		return err == nil && status.LastHandledRequest == now && int(*status.Enrolled) == enrolled, fmt.Sprintf("%+v", status), err
