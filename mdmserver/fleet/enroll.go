@@ -23,14 +23,17 @@ func (t *TokenRow) usable(platform adminapi.Platform, now time.Time) error {
 	case t == nil:
 		return ErrTokenUnknown
 	case !slices.Contains(t.platforms(), platform):
-		return ErrTokenPlatform
+		return t.named(ErrTokenPlatform)
 	case !t.ExpiresAt.IsZero() && !now.Before(t.ExpiresAt):
-		return ErrTokenExpired
+		return t.named(ErrTokenExpired)
 	case t.MaxUses > 0 && t.Uses >= t.MaxUses:
-		return ErrTokenExhausted
+		return t.named(ErrTokenExhausted)
 	}
 	return nil
 }
+
+// named says in the log which token it was.
+func (t *TokenRow) named(err error) error { return fmt.Errorf("token %s: %w", t.Key, err) }
 
 // platforms are those that the token enrols; one that names none is from the time when there were Apple devices only.
 func (t *TokenRow) platforms() []adminapi.Platform {
@@ -220,15 +223,16 @@ const noteAgain = 24 * time.Hour
 
 // block notes on a device that an enrolment by the token was refused for its sake, and refuses it.
 func block(tx *txn, device *DeviceRow, token adminapi.Key) error {
+	refusal := fmt.Errorf("token %s against enrolment %s: %w", token, device.EnrollmentID, ErrReenrolmentBlocked)
 	if b := device.Blocked; b != nil && b.Token == token && tx.now.Before(b.Since.Add(noteAgain)) {
-		return ErrReenrolmentBlocked
+		return refusal
 	}
 	device.Blocked = &adminapi.BlockedEnrollment{Since: tx.now, Token: token}
 	tx.touch(adminapi.KindDevice, device.ID)
 	if err := tx.PutDevice(*device); err != nil {
 		return err
 	}
-	return recorded{ErrReenrolmentBlocked}
+	return recorded{refusal}
 }
 
 // adopt stores a certificate that a restored store does not know (see unknownAndOld).
