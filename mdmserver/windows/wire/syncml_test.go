@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/kubemdm/kubemdm/mdmserver/windows/wire"
+	"github.com/kubemdm/kubemdm/test/conformance"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -150,16 +151,12 @@ func TestDecodeRefuses(t *testing.T) {
 
 // The sample session of MS-MDM section 4 is understood.
 func TestTheSpecificationsSession(t *testing.T) {
-	folder := os.Getenv("CONFORMANCE_DATA")
-	if folder == "" {
-		if os.Getenv("CI") != "" {
-			t.Fatal("CONFORMANCE_DATA is not set")
-		}
-		t.Log("left out: CONFORMANCE_DATA names no folder with the samples")
+	examples, ok := conformance.Path(t, "examples")
+	if !ok {
 		return
 	}
 	for file, commands := range map[string]int{"mdm-4-0.xml": 2, "mdm-4-1.xml": 3, "mdm-4-2.xml": 5} {
-		body, err := os.ReadFile(filepath.Join(folder, "examples", file))
+		body, err := os.ReadFile(filepath.Join(examples, file))
 		if err != nil {
 			t.Fatal(err)
 		}
