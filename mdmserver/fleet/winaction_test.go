@@ -290,3 +290,13 @@ func TestCertificateThatIsThereAlready(t *testing.T) {
 		w.wantTarget("ns/raw", "A", adminapi.TargetFailed)
 	}
 }
+
+func TestNodesOfAnActionThatAreThereAlready(t *testing.T) {
+	w := newWorld(t)
+	p := w.newPC("A")
+	p.nodes[nodeB] = "old"
+	p.run("ns/raw", adminapi.WindowsCommand{RequestType: adminapi.WindowsRaw, Commands: []adminapi.SyncMLCommand{set(nodeA, "chr", "1"), set(nodeB, "chr", "2")}})
+	p.wantSync("Add "+nodeA, "Add "+nodeB, "Replace "+nodeB)
+	w.wantTarget("ns/raw", "A", adminapi.TargetSucceeded)
+	p.wantNode(nodeB, "2")
+}

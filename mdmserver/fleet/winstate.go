@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -178,7 +179,7 @@ func (st *sessionState) credit(m *WindowsMessage) {
 		case size > maxResults:
 			s.Code = statusTooLarge
 		default:
-			s.Results = append(s.Results, stepResult{LocURI: r.LocURI, Format: r.Format, Data: r.Data})
+			s.Results = append(s.Results, stepResult{LocURI: cmp.Or(r.LocURI, s.Command.LocURI), Format: r.Format, Data: r.Data})
 		}
 	}
 }
@@ -193,11 +194,6 @@ func (st *sessionState) sentIn(msgID string) []WindowsOrder {
 			}
 		}
 	}
-	slices.SortFunc(orders, func(a, b WindowsOrder) int {
-		x, _ := strconv.Atoi(a.ID)
-		y, _ := strconv.Atoi(b.ID)
-		return x - y
-	})
 	return orders
 }
 
@@ -210,7 +206,7 @@ func (s *step) order() WindowsOrder {
 	return o
 }
 
-// Bounds of a reply; a single piece that is larger goes alone.
+// Bounds of a reply; a single parcel that is larger goes alone.
 const (
 	maxCommands = 100
 	maxData     = 256 << 10
@@ -219,8 +215,8 @@ const (
 // envelope counts what goes into one reply.
 type envelope struct{ commands, data int }
 
-func (e envelope) add(steps []step) envelope {
-	walk(steps, func(s *step) {
+func (e envelope) add(parcel []step) envelope {
+	walk(parcel, func(s *step) {
 		e.commands++
 		e.data += len(s.Command.Data) + len(s.Command.LocURI)
 	})
@@ -229,37 +225,43 @@ func (e envelope) add(steps []step) envelope {
 
 func (e envelope) full() bool { return e.commands > maxCommands || e.data > maxData }
 
+// parcels are the commands that are still to be sent, in parts that are not to be divided. The commands of an action go together at first; later
+// only those that were turned go again.
+func (j *job) parcels() [][]step {
+	if j.Kind == jobAct && !slices.ContainsFunc(j.Steps, func(s step) bool { return s.CmdRef != "" }) {
+		return [][]step{j.Steps}
+	}
+	var parcels [][]step
+	for i := range j.Steps {
+		if j.Steps[i].CmdRef == "" {
+			parcels = append(parcels, j.Steps[i:i+1])
+		}
+	}
+	return parcels
+}
+
 // waiting returns the size of what is to be sent.
 func (st *sessionState) waiting() envelope {
 	var e envelope
 	for _, j := range st.Jobs {
-		for i := range j.Steps {
-			if j.Steps[i].CmdRef == "" {
-				e = e.add(j.Steps[i : i+1])
-			}
+		for _, parcel := range j.parcels() {
+			e = e.add(parcel)
 		}
 	}
 	return e
 }
 
-// send takes the next page of commands. Those of an action stay together.
+// send takes the next page of commands.
 func (st *sessionState) send(msgID string) []WindowsOrder {
 	var page envelope
 	for _, j := range st.Jobs {
-		size := 1
-		if j.Kind == jobAct {
-			size = max(1, len(j.Steps))
-		}
-		for chunk := range slices.Chunk(j.Steps, size) {
-			if chunk[0].CmdRef != "" {
-				continue
-			}
-			next := page.add(chunk)
+		for _, parcel := range j.parcels() {
+			next := page.add(parcel)
 			if next.full() && page.commands > 0 {
 				return st.sentIn(msgID)
 			}
 			number := page.commands
-			walk(chunk, func(s *step) {
+			walk(parcel, func(s *step) {
 				number++
 				s.MsgRef, s.CmdRef = msgID, strconv.Itoa(number)
 			})
@@ -267,9 +269,4 @@ func (st *sessionState) send(msgID string) []WindowsOrder {
 		}
 	}
 	return st.sentIn(msgID)
-}
-
-// unsent says whether the job has commands for later messages.
-func (j *job) unsent() bool {
-	return slices.ContainsFunc(j.Steps, func(s step) bool { return s.CmdRef == "" })
 }

@@ -16,7 +16,7 @@ func (s *winSession) advance() error {
 	s.state.Jobs = nil
 	for _, j := range jobs {
 		again := true
-		if !j.unsent() {
+		if len(j.parcels()) == 0 {
 			var err error
 			if again, err = s.conclude(j); err != nil || s.over() {
 				return err
