@@ -186,3 +186,27 @@ func (w *world) applied(t testing.TB, pc *windows.PC, digest, value string) {
 		t.Fatalf("the PC has %+v, want %s", node, value)
 	}
 }
+
+// A server for Macs that gets a part for Windows serves both: the certificates of one platform are no identities of the other.
+func TestAMacAndAPCOnOneServer(t *testing.T) {
+	w := newWorld(t)
+	mac, _ := w.enrolled(t, 1)
+	if err := w.stop(); err != nil {
+		t.Fatal(err)
+	}
+	w.AddWindows(t)
+	w.start(t)
+	pc := w.pc(t, 1)
+	device := w.managed(t, pc)
+	if err := mac.Idle(t.Context()); err != nil {
+		t.Errorf("the Mac: %v", err)
+	}
+	w.isStillManaged(t, pc)
+	info, err := w.admin.Info(t.Context())
+	if err != nil || info.Enrolled != 2 || len(info.IdentityCAs) != 1 || len(info.WSTEPCAs) != 1 || info.Push.Topic != serverfiles.Topic {
+		t.Errorf("info %+v, %v", info, err)
+	}
+	if _, answer := w.post(t, pc, mac.Identity(), sessionMessage(device.ID, 1, "", "<Final/>")); !strings.Contains(answer, "<Data>407</Data>") {
+		t.Errorf("a Mac's certificate for a PC: %s", answer)
+	}
+}
