@@ -19,32 +19,19 @@ func (f *Fleet) PutArtifact(ctx context.Context, a adminapi.Artifact) (*adminapi
 	if err != nil {
 		return nil, err
 	}
+	row := ArtifactRow{
+		Key: a.Key, Scope: a.Scope, Identifier: a.Identifier, Digest: a.Digest, Sign: a.Sign, Platform: cmp.Or(a.Platform, adminapi.PlatformApple),
+	}
+	if row.Platform == adminapi.PlatformWindows {
+		row.Identifier = string(a.Key)
+	}
+	if row.Template, err = f.seal(a.Template, sealedTemplate, string(a.Key)); err != nil {
+		return nil, err
+	}
 	var status *adminapi.ArtifactStatus
 	err = f.update(ctx, func(tx *txn) error {
-		old, err := tx.Artifact(a.Key)
-		if err != nil {
+		if err := storeArtifact(tx, &row, nodes); err != nil {
 			return err
-		}
-		row := ArtifactRow{Key: a.Key, Scope: a.Scope, Identifier: a.Identifier, Digest: a.Digest, Sign: a.Sign, Platform: cmp.Or(a.Platform, adminapi.PlatformApple)}
-		if nodes != nil {
-			row.Identifier = string(a.Key)
-		}
-		if err := acceptable(tx, old, &row); err != nil {
-			return err
-		}
-		if row.Template, err = f.seal(a.Template, sealedTemplate, string(a.Key)); err != nil {
-			return err
-		}
-		if err := tx.PutArtifact(row); err != nil {
-			return err
-		}
-		if err := tx.PutNodes(row.Key, nodes); err != nil {
-			return err
-		}
-		if old == nil || old.Withdrawn || old.Digest != row.Digest || old.Identifier != row.Identifier {
-			if err := rollOut(tx, &row); err != nil {
-				return err
-			}
 		}
 		status, err = artifactStatus(tx, &row)
 		return err
@@ -52,7 +39,28 @@ func (f *Fleet) PutArtifact(ctx context.Context, a adminapi.Artifact) (*adminapi
 	return status, err
 }
 
-// nodesOf lists the nodes that an artifact for Windows writes, in order; nil for an Apple one.
+// storeArtifact stores the row and rolls out what is new in it.
+func storeArtifact(tx *txn, row *ArtifactRow, nodes []string) error {
+	old, err := tx.Artifact(row.Key)
+	if err != nil {
+		return err
+	}
+	if err := acceptable(tx, old, row); err != nil {
+		return err
+	}
+	if err := tx.PutArtifact(*row); err != nil {
+		return err
+	}
+	if err := tx.PutNodes(row.Key, nodes); err != nil {
+		return err
+	}
+	if old == nil || old.Withdrawn || old.Digest != row.Digest || old.Identifier != row.Identifier {
+		return rollOut(tx, row)
+	}
+	return nil
+}
+
+// nodesOf lists the nodes that an artifact for Windows writes, in order.
 func nodesOf(a *adminapi.Artifact) ([]string, error) {
 	if a.Platform != adminapi.PlatformWindows {
 		return nil, nil
@@ -61,7 +69,7 @@ func nodesOf(a *adminapi.Artifact) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append([]string{}, sortedNodes(writes(newSteps(p.Commands)))...), nil
+	return sortedNodes(writes(newSteps(p.Commands))), nil
 }
 
 // acceptable checks that the artifact stays in its scope and on its platform, and that nobody else owns its identifier there.

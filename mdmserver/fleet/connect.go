@@ -209,7 +209,7 @@ func (s *session) reoffer() error {
 			return err
 		}
 		for _, t := range open {
-			if t.Offer.State == OfferSent && slices.Contains(neverResent, t.RequestType) {
+			if t.unanswered() && slices.Contains(neverResent, t.RequestType) {
 				if err := finish(s.tx, &t, adminapi.TargetUnconfirmed, unconfirmed); err != nil {
 					return err
 				}
@@ -246,6 +246,12 @@ func (o *Offer) sent(uuid string, now time.Time) {
 func (o *Offer) deferred() {
 	o.State, o.Attempts, o.NextAttempt = OfferDeferred, 0, zeroTime
 }
+
+// postponed notes an error that may go away. Nobody says when, so pauses go on growing.
+func (o *Offer) postponed() { o.State = OfferDeferred }
+
+// unanswered says whether the device still owes an answer to a delivery in this session.
+func (o *Offer) unanswered() bool { return o.State == OfferSent }
 
 // backoff doubles first with each attempt from 0 on, up to most.
 func backoff(attempt int, first, most time.Duration) time.Duration {

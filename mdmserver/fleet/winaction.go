@@ -121,30 +121,35 @@ func (s *winSession) concludeAct(j *job) (again bool, err error) {
 	if t.RequestType != adminapi.WindowsRaw { // a package or certificate that is sent again is what it was
 		forgive(j.Steps, adminapi.VerbAdd, statusAlreadyExists)
 	}
+	return false, s.settleAct(t, j)
+}
+
+func (s *winSession) settleAct(t *TargetRow, j *job) error {
 	v, culprit := worst(j.Steps)
-	switch {
-	case v == later && (culprit.Code == statusCanceled || culprit.Code == statusNotExecuted):
-		t.State, t.Message, t.Offer.State = adminapi.TargetNotNow, describeAnswer(culprit.Code, culprit.OriginalError), OfferDeferred
+	if v == later && (culprit.Code == statusCanceled || culprit.Code == statusNotExecuted) {
+		t.State, t.Message = adminapi.TargetNotNow, describeAnswer(culprit.Code, culprit.OriginalError)
+		t.postponed()
 		s.tx.touch(adminapi.KindAction, string(t.Action))
-		return false, s.tx.PutTarget(*t)
-	case v != accepted:
-		return false, s.failAct(t, s.failure(culprit))
+		return s.tx.PutTarget(*t)
+	}
+	if v != accepted {
+		return s.failAct(t, s.failure(culprit))
 	}
 	command, err := s.windowsCommand(t.ActionID)
 	if err != nil {
-		return false, err
+		return err
 	}
 	if command.Await != nil {
 		t.Accepted = true
-		return false, s.tx.PutTarget(*t)
+		return s.tx.PutTarget(*t)
 	}
 	if err := finish(s.tx, t, adminapi.TargetSucceeded, ""); err != nil {
-		return false, err
+		return err
 	}
 	if reason, ends := endings[t.RequestType]; ends {
-		return false, end(s.tx, s.device, reason)
+		return end(s.tx, s.device, reason)
 	}
-	return false, nil
+	return nil
 }
 
 func (s *winSession) failAct(t *TargetRow, failure *adminapi.DeviceError) error {
@@ -165,28 +170,34 @@ func (s *winSession) concludeAwait(j *job) (again bool, err error) {
 		return false, err
 	}
 	await, value := command.Await, j.Steps[0].value()
-	switch {
-	case slices.Contains(await.Failed, value) && await.ErrorLocURI != "" && len(j.Steps) == 1:
+	done, failed := slices.Contains(await.Done, value), slices.Contains(await.Failed, value)
+	if failed && await.ErrorLocURI != "" && len(j.Steps) == 1 {
 		j.Steps = append(j.Steps, get(await.ErrorLocURI))
 		return true, nil
-	case !slices.Contains(await.Done, value) && !slices.Contains(await.Failed, value):
+	}
+	if !done && !failed {
 		return false, nil
 	}
-	plain, err := s.f.open(t.Body, sealedResult, t.ActionID, t.DeviceID)
+	before, err := s.f.open(t.Body, sealedResult, t.ActionID, t.DeviceID)
 	if err != nil {
 		return false, err
 	}
-	if t.Body, err = s.body(t, plain, j.Steps); err != nil {
+	if t.Body, err = s.body(t, before, j.Steps); err != nil {
 		return false, err
 	}
-	if slices.Contains(await.Done, value) {
+	if done {
 		return false, finish(s.tx, t, adminapi.TargetSucceeded, "")
 	}
-	message := fmt.Sprintf("the device accepted the command and failed at it: %s reads %s", await.LocURI, value)
-	if len(j.Steps) > 1 {
-		message += "; " + describeOriginal(hresult(j.Steps[1].value()))
+	return false, finish(s.tx, t, adminapi.TargetFailed, clip(awaitedFailure(await, j.Steps), maxMessage))
+}
+
+// awaitedFailure puts what a failed job left behind into words.
+func awaitedFailure(await *adminapi.WindowsAwait, read []step) string {
+	message := fmt.Sprintf("the device accepted the command and failed at it: %s reads %s", await.LocURI, read[0].value())
+	if len(read) > 1 {
+		message += "; " + describeOriginal(hresult(read[1].value()))
 	}
-	return false, finish(s.tx, t, adminapi.TargetFailed, clip(message, maxMessage))
+	return message
 }
 
 // value is the text that a Get brought, "" if none.

@@ -235,7 +235,7 @@ func (s *winSession) settleFailure(ch *session, j *job, v verdict, culprit *step
 	}
 	message := fmt.Sprintf("%s: %s", failure.LocURI, failure.Message)
 	if v == later {
-		state.Offer.State = OfferDeferred
+		state.postponed()
 		return ch.settle(state, OutcomeNotNow, clip(message, maxMessage))
 	}
 	return ch.settle(state, OutcomeFailed, clip(message, maxMessage))

@@ -77,11 +77,11 @@ func (s *winSession) concludeRemove(j *job) error {
 		if err != nil {
 			return err
 		}
-		if record == nil || record.Offer.State != OfferSent { // written again since
+		if record == nil || !record.unanswered() { // written again since
 			continue
 		}
 		if judge(deleted.Code) == later {
-			record.Offer.State = OfferDeferred
+			record.postponed()
 			if err := s.tx.PutRecord(*record); err != nil {
 				return err
 			}

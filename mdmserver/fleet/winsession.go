@@ -177,20 +177,29 @@ func (s *winSession) handle(c *claim, by adminapi.ManagementAuthentication, m *W
 	}
 	var orders []WindowsOrder
 	if !m.More {
-		if err := s.advance(); err != nil || s.over() {
+		var err error
+		if orders, err = s.reply(m); err != nil || s.over() {
 			return nil, err
-		}
-		if !m.Aborted && s.state.Messages <= maxSessionMessages {
-			if err := s.start(); err != nil {
-				return nil, err
-			}
-			orders = s.state.send(m.MsgID)
 		}
 	}
 	if err := s.rest(len(orders) > 0 || m.More); err != nil {
 		return nil, err
 	}
 	return orders, s.save()
+}
+
+// reply concludes what was answered and begins what else there is to do, as far as it goes into one message.
+func (s *winSession) reply(m *WindowsMessage) ([]WindowsOrder, error) {
+	if err := s.advance(); err != nil || s.over() {
+		return nil, err
+	}
+	if m.Aborted || s.state.Messages > maxSessionMessages {
+		return nil, nil
+	}
+	if err := s.start(); err != nil {
+		return nil, err
+	}
+	return s.state.send(m.MsgID), nil
 }
 
 // over says whether the enrolment ended in this message.

@@ -71,6 +71,9 @@ type fragment struct {
 	// elements are those at the top; in order of their text if it is the value of a policy that an ADMX file defines, since Windows orders those as it likes.
 	elements []string
 	admx     bool
+	// open is the element in the making, depth that of the last token.
+	open  strings.Builder
+	depth int
 }
 
 // admxElements are those of such a value.
@@ -90,59 +93,67 @@ func sameXML(wrote, reads string) bool {
 
 var errNotFragment = errors.New("not a fragment of XML")
 
-func parseFragment(s string) (fragment, error) {
+func parseFragment(s string) (*fragment, error) {
+	f := &fragment{}
 	dec := xml.NewDecoder(strings.NewReader(s))
-	var f fragment
-	var b strings.Builder
-	for depth := 0; ; {
+	for {
 		t, err := dec.RawToken()
-		if errors.Is(err, io.EOF) && depth == 0 {
-			f.admx = len(f.elements) > 0 && !slices.ContainsFunc(f.elements, notADMX)
-			if f.admx {
-				slices.Sort(f.elements)
-			}
-			return f, nil
+		if errors.Is(err, io.EOF) && f.depth == 0 {
+			break
 		}
 		if err != nil {
-			return f, err
+			return nil, err
 		}
-		switch t := t.(type) {
-		case xml.StartElement:
-			depth++
-			writeStart(&b, t)
-		case xml.EndElement:
-			depth--
-			b.WriteString("</" + rawName(t.Name) + ">")
-		case xml.CharData:
-			if text := bytes.TrimSpace(t); len(text) > 0 {
-				b.WriteString(strconv.Quote(string(text)))
-			}
-		case xml.Directive:
-			return f, errNotFragment
-		}
-		if depth < 0 {
-			return f, errNotFragment
-		}
-		if depth == 0 && b.Len() > 0 {
-			f.elements = append(f.elements, b.String())
-			b.Reset()
+		if err := f.add(t); err != nil {
+			return nil, err
 		}
 	}
+	f.admx = len(f.elements) > 0 && !slices.ContainsFunc(f.elements, notADMX)
+	if f.admx {
+		slices.Sort(f.elements)
+	}
+	return f, nil
+}
+
+// add takes the next token. An element is complete where its end is.
+func (f *fragment) add(t xml.Token) error {
+	switch t := t.(type) {
+	case xml.StartElement:
+		f.depth++
+		f.writeStart(t)
+	case xml.EndElement:
+		f.depth--
+		f.open.WriteString("</" + rawName(t.Name) + ">")
+	case xml.CharData:
+		if text := bytes.TrimSpace(t); len(text) > 0 {
+			f.open.WriteString(strconv.Quote(string(text)))
+		}
+	case xml.Directive:
+		return errNotFragment
+	}
+	if f.depth < 0 {
+		return errNotFragment
+	}
+	if f.depth == 0 && f.open.Len() > 0 {
+		f.elements = append(f.elements, f.open.String())
+		f.open.Reset()
+	}
+	return nil
+}
+
+func (f *fragment) writeStart(t xml.StartElement) {
+	slices.SortFunc(t.Attr, func(x, y xml.Attr) int { return strings.Compare(rawName(x.Name), rawName(y.Name)) })
+	f.open.WriteString("<" + rawName(t.Name))
+	for _, a := range t.Attr {
+		f.open.WriteString(" " + rawName(a.Name) + "=" + strconv.Quote(a.Value))
+	}
+	f.open.WriteString(">")
 }
 
 func notADMX(element string) bool {
 	return !slices.ContainsFunc(admxElements, func(name string) bool {
 		return strings.HasPrefix(element, "<"+name+">") || strings.HasPrefix(element, "<"+name+" ")
 	})
-}
-
-func writeStart(b *strings.Builder, t xml.StartElement) {
-	slices.SortFunc(t.Attr, func(x, y xml.Attr) int { return strings.Compare(rawName(x.Name), rawName(y.Name)) })
-	b.WriteString("<" + rawName(t.Name))
-	for _, a := range t.Attr {
-		b.WriteString(" " + rawName(a.Name) + "=" + strconv.Quote(a.Value))
-	}
-	b.WriteString(">")
 }
 
 func rawName(n xml.Name) string {
