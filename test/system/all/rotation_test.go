@@ -118,16 +118,21 @@ func (r *rotation) roles(want ...mdmv1alpha1.CARole) harness.Check {
 	}
 }
 
+// renew has every PC renew. Until the pod has the Secret that lets the new CA issue, it is told that this is too early, and tries again.
 func (r *rotation) renew(ctx context.Context) error {
-	var errs []error
 	for _, pc := range r.pcs {
 		old := pc.Identity().Certificate.Issuer.CommonName
-		errs = append(errs, pc.Renew(ctx))
-		if issuer := pc.Identity().Certificate.Issuer.CommonName; issuer == old || !strings.Contains(issuer, "2") {
-			errs = append(errs, fmt.Errorf("a certificate was renewed by %s after %s", issuer, old))
+		if err := r.Wait(ctx, "a renewal", func(ctx context.Context) (bool, string, error) {
+			err := pc.Renew(ctx)
+			return err == nil, "", err
+		}); err != nil {
+			return err
+		}
+		if issuer := pc.Identity().Certificate.Issuer.CommonName; issuer == old || !strings.HasSuffix(issuer, " 2") {
+			return fmt.Errorf("a certificate was renewed by %q after %q", issuer, old)
 		}
 	}
-	return errors.Join(errs...)
+	return nil
 }
 
 // retire dates the end of the first CA back, and waits until the server does without it.
