@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -188,13 +189,17 @@ func uninstall(sys platform) error {
 	return errors.Join(sys.RemoveService(), folder.Remove(), removeProgram(sys, programs))
 }
 
-// removeProgram removes the program folder, at once or, when the program in it is the one that runs, at the next start of Windows.
+// removeProgram removes the program and its folder, at once or, when it is the program that runs, at the next start of Windows.
 func removeProgram(sys platform, folder string) error {
-	if os.RemoveAll(folder) == nil {
+	program := filepath.Join(folder, programName)
+	if gone(os.Remove(program)) && gone(os.Remove(folder)) {
 		return nil
 	}
-	return errors.Join(sys.RemoveLater(filepath.Join(folder, programName)), sys.RemoveLater(folder))
+	return errors.Join(sys.RemoveLater(program), sys.RemoveLater(folder))
 }
+
+// gone is true for the outcome of a removal after which nothing is left.
+func gone(err error) bool { return err == nil || errors.Is(err, fs.ErrNotExist) }
 
 func dataFolder(sys platform) (state.Folder, error) {
 	path, err := sys.DataFolder()

@@ -17,7 +17,7 @@ import (
 const (
 	// patience is how long each wait may last: far above what anything here takes on two slow cores.
 	patience = 2 * time.Minute
-	interval = 50 * time.Millisecond
+	interval = 200 * time.Millisecond
 
 	root     = "../../.."
 	stubs    = root + "/test/agentstub"

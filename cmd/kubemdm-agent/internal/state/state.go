@@ -66,8 +66,22 @@ func (f Folder) Create() error {
 	return nil
 }
 
-// Remove removes the folder with all that is in it.
-func (f Folder) Remove() error { return os.RemoveAll(string(f)) }
+// Remove removes the folder with the files in it; there may be none.
+func (f Folder) Remove() error {
+	entries, err := os.ReadDir(string(f))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if err := os.Remove(f.path(entry.Name())); err != nil {
+			return err
+		}
+	}
+	return os.Remove(string(f))
+}
 
 // Config reads the configuration. The error wraps fs.ErrNotExist when no agent is installed.
 func (f Folder) Config() (Config, error) {

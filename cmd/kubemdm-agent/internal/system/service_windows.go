@@ -170,13 +170,17 @@ type handler struct {
 func (h handler) Execute(_ []string, requests <-chan svc.ChangeRequest, status chan<- svc.Status) (specific bool, exitCode uint32) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	ended := make(chan error, 1)
-	go func() { ended <- h.run(ctx, h.log) }()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := h.run(ctx, h.log); err != nil {
+			h.log.Error("the agent has failed", "error", err)
+		}
+	}()
 	status <- svc.Status{State: svc.Running, Accepts: svc.AcceptStop | svc.AcceptShutdown}
 	for {
 		select {
-		case err := <-ended:
-			h.log.Error("the agent has ended", "error", err)
+		case <-ended:
 			os.Exit(1)
 		case request := <-requests:
 			switch request.Cmd {
