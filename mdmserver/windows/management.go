@@ -124,15 +124,24 @@ func (h *management) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	answer, err := h.answer(r.Context(), h.evidence(r, body), m)
 	if err != nil {
-		h.log.Error("a management message could not be taken", "err", err)
-		w.Header().Set("Retry-After", retryAfter)
-		http.Error(w, "the server cannot take the message now", http.StatusServiceUnavailable)
+		h.postpone(w, err)
 		return
 	}
 	content := answer.Encode()
 	w.Header().Set("Content-Type", wire.ContentTypeSyncML)
 	w.Header().Set("Content-Length", strconv.Itoa(len(content)))
 	_, _ = w.Write(content) // a device that hung up sends the message again
+}
+
+// postpone asks a device to come back with the same message.
+func (h *management) postpone(w http.ResponseWriter, err error) {
+	status, level := http.StatusServiceUnavailable, slog.LevelError
+	if errors.Is(err, errBusy) {
+		status, level = http.StatusTooManyRequests, slog.LevelWarn
+	}
+	h.log.Log(context.Background(), level, "a management message could not be taken", "err", err)
+	w.Header().Set("Retry-After", retryAfter)
+	http.Error(w, "the server cannot take the message now", status)
 }
 
 func (h *management) evidence(r *http.Request, body []byte) identity.Evidence {
@@ -165,7 +174,7 @@ func (h *management) answer(ctx context.Context, e identity.Evidence, m *wire.Me
 		h.log.Info("refused a device's message", "err", err)
 		return h.challenge(ctx, m, e.Credentials)
 	}
-	whole, err := h.chunks.join(m)
+	whole, err := h.chunks.join(id.EnrollmentID, m)
 	if err != nil {
 		return nil, err
 	}

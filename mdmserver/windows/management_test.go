@@ -44,10 +44,11 @@ type sessions struct {
 }
 
 func (s *sessions) DigestCredentials(_ context.Context, deviceID string) (*fleet.DigestCredentials, error) {
-	if deviceID != "PC" {
+	enrollment, ok := strings.CutPrefix(deviceID, "PC")
+	if !ok {
 		return nil, fleet.ErrNotEnrolled
 	}
-	return &fleet.DigestCredentials{Identity: fleet.Identity{EnrollmentID: "enrollment-1"}, Secret: digestSecret}, nil
+	return &fleet.DigestCredentials{Identity: fleet.Identity{EnrollmentID: "enrollment-" + enrollment}, Secret: digestSecret}, nil
 }
 
 func (s *sessions) Manage(_ context.Context, id fleet.Identity, deviceID string, by adminapi.ManagementAuthentication, m fleet.WindowsMessage) ([]fleet.WindowsOrder, error) {
@@ -66,14 +67,13 @@ type desk struct {
 
 func newDesk(t testing.TB, change ...func(*serverconfig.Windows)) *desk {
 	t.Helper()
-	ca := identitytest.CA(t, 1, serverconfig.RoleActive)
-	d := &desk{sessions: &sessions{}, device: identitytest.Issue(t, ca, "enrollment-1"), now: identitytest.Epoch.AddDate(0, 3, 0)}
+	d := &desk{sessions: &sessions{}, device: keys().fresh, now: inSpring}
 	cfg := &serverconfig.Windows{ManagementHost: managementHost + ":8443", Authentication: serverconfig.Authentication{Require: serverconfig.RequireDigest}}
 	for _, c := range change {
 		c(cfg)
 	}
 	pcs, err := windows.New(windows.Options{
-		Config: serverconfig.Config{Host: "mdm.example.test", Windows: cfg}, CAs: func() []identity.CA { return []identity.CA{ca} }, Fleet: d.sessions,
+		Config: serverconfig.Config{Host: "mdm.example.test", Windows: cfg}, CAs: func() []identity.CA { return []identity.CA{keys().active} }, Fleet: d.sessions,
 		Now: func() time.Time { return d.now }, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -94,7 +94,7 @@ func (d *desk) serve(r *http.Request) *httptest.ResponseRecorder {
 // say sends a signed message of the device and returns the reply.
 func (d *desk) say(t testing.TB, msgID int, commands string) *wire.Message {
 	t.Helper()
-	body := syncml("PC", "1", msgID, "", commands)
+	body := syncml("PC1", "1", msgID, "", commands)
 	r := request(body)
 	r.Header.Set("MS-Signature", d.device.Sign(t, []byte(body)))
 	return readReply(t, d.serve(r))
@@ -121,8 +121,9 @@ func syncml(device, session string, msgID int, cred, commands string) string {
 		`<Source><LocURI>%s</LocURI></Source>%s</SyncHdr><SyncBody>%s</SyncBody></SyncML>`, session, msgID, device, cred, commands)
 }
 
-func digestCred(nonce []byte) string {
-	inner := md5.Sum([]byte("enrollment-1:" + digestSecret))
+// digestCred is the credential of the enrolment of the device PC with this number.
+func digestCred(number string, nonce []byte) string {
+	inner := md5.Sum([]byte("enrollment-" + number + ":" + digestSecret))
 	outer := md5.Sum(append([]byte(base64.StdEncoding.EncodeToString(inner[:])+":"), nonce...))
 	return `<Cred><Meta><Format xmlns="syncml:metinf">b64</Format><Type xmlns="syncml:metinf">syncml:auth-md5</Type></Meta><Data>` +
 		base64.StdEncoding.EncodeToString(outer[:]) + `</Data></Cred>`
@@ -167,10 +168,10 @@ func TestAMessageIsToldAndAnswered(t *testing.T) {
 	if len(d.told) != 1 || !reflect.DeepEqual(d.told[0], want) {
 		t.Errorf("fleet was told %+v\nwant %+v", d.told, want)
 	}
-	if d.from != "PC" || d.by != adminapi.AuthSignature || d.id.EnrollmentID != "enrollment-1" || d.id.Fingerprint == "" {
+	if d.from != "PC1" || d.by != adminapi.AuthSignature || d.id.EnrollmentID != "enrollment-1" || d.id.Fingerprint == "" {
 		t.Errorf("it was %s, %+v by %s", d.from, d.id, d.by)
 	}
-	if m.Header != (wire.Header{SessionID: "1", MsgID: "2", Target: "PC", Source: "https://" + managementHost + ":8443" + managementPath}) || !m.Final {
+	if m.Header != (wire.Header{SessionID: "1", MsgID: "2", Target: "PC1", Source: "https://" + managementHost + ":8443" + managementPath}) || !m.Final {
 		t.Errorf("the header is %+v", m.Header)
 	}
 	wantStatuses := []string{"0 SyncHdr 212", "2 Alert 200", "3 Alert 200", "4 Alert 200", "5 Alert 200", "6 Alert 200", "7 Replace 200", "11 Atomic 406"}
@@ -210,20 +211,20 @@ func TestADigestIsAskedFor(t *testing.T) {
 		}
 		return nonce
 	}
-	nonce, err := base64.StdEncoding.DecodeString(ask("PC", "", "407"))
+	nonce, err := base64.StdEncoding.DecodeString(ask("PC1", "", "407"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	ask("PC", digestCred([]byte("wrong")), "401")
+	ask("PC1", digestCred("1", []byte("wrong")), "401")
 	ask("stranger", "", "407")
-	ask("stranger", digestCred(nonce), "401")
+	ask("stranger", digestCred("1", nonce), "401")
 
-	w := d.serve(request(syncml("PC", "1", 1, digestCred(nonce), opening)))
+	w := d.serve(request(syncml("PC1", "1", 1, digestCred("1", nonce), opening)))
 	if got := statuses(readReply(t, w)); got[0] != "0 SyncHdr 200" || !strings.Contains(w.Body.String(), "NextNonce") || d.by != adminapi.AuthDigest {
 		t.Errorf("answered %q by %s: %s", got, d.by, w.Body)
 	}
 	d.now, d.told = d.now.Add(10*time.Minute), nil
-	ask("PC", digestCred(nonce), "401")
+	ask("PC1", digestCred("1", nonce), "401")
 }
 
 // A certificate of the handshake counts where the server asks for it: both SNI and Host must be those of management.
@@ -240,7 +241,7 @@ func TestWhereTLSProvesSomething(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := newDesk(t)
-			r := request(syncml("PC", "1", 1, "", opening))
+			r := request(syncml("PC1", "1", 1, "", opening))
 			r.Host, r.TLS = tc.host, &tls.ConnectionState{ServerName: tc.sni, PeerCertificates: []*x509.Certificate{d.device.Cert}}
 			if got := statuses(readReply(t, d.serve(r))); got[0] != tc.want {
 				t.Errorf("answered %q", got)
@@ -261,7 +262,7 @@ func TestWhatFleetRefusesIsAStatus(t *testing.T) {
 	}
 	d := newDesk(t)
 	d.err = fleet.ErrUnavailable
-	body := syncml("PC", "1", 1, "", opening)
+	body := syncml("PC1", "1", 1, "", opening)
 	r := request(body)
 	r.Header.Set("MDM-Signature", d.device.Sign(t, []byte(body)))
 	if w := d.serve(r); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
@@ -277,7 +278,7 @@ func TestABodyThatIsNoSyncML(t *testing.T) {
 	}{
 		"nothing":       {"", http.StatusBadRequest},
 		"no XML":        {"hello", http.StatusBadRequest},
-		"document type": {`<!DOCTYPE SyncML SYSTEM "file:///etc/passwd">` + syncml("PC", "1", 1, "", opening), http.StatusBadRequest},
+		"document type": {`<!DOCTYPE SyncML SYSTEM "file:///etc/passwd">` + syncml("PC1", "1", 1, "", opening), http.StatusBadRequest},
 		"4 MiB and one": {strings.Repeat(" ", 4<<20+1), http.StatusRequestEntityTooLarge},
 	} {
 		if w := d.serve(request(tc.body)); w.Code != tc.status {
@@ -290,4 +291,20 @@ func TestABodyThatIsNoSyncML(t *testing.T) {
 	if len(d.told) > 0 {
 		t.Errorf("fleet was told %+v", d.told)
 	}
+}
+
+// FuzzManagement: whatever a device that proved itself sends is answered in SyncML, or refused as malformed.
+func FuzzManagement(f *testing.F) {
+	d := newDesk(f)
+	d.orders = []fleet.WindowsOrder{{ID: "1", Command: adminapi.SyncMLCommand{Verb: adminapi.VerbGet, LocURI: "./X"}}}
+	f.Add([]byte(syncml("PC1", "1", 1, "", opening)))
+	f.Add([]byte(syncml("PC1", "1", 2, "", piece("./A", "abc", 6, true))))
+	f.Add([]byte(syncml("PC1", "1", 3, "", piece("./A", "def", 0, false))))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		r := request(string(body))
+		r.TLS = &tls.ConnectionState{ServerName: managementHost, PeerCertificates: []*x509.Certificate{d.device.Cert}}
+		if w := d.serve(r); w.Code != http.StatusBadRequest {
+			readReply(t, w)
+		}
+	})
 }

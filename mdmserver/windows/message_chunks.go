@@ -25,7 +25,7 @@ type chunks struct {
 	now func() time.Time
 
 	mu sync.Mutex
-	// open are the values on the way, by device: the protocol allows it one at a time. size is that of all of them, in bytes.
+	// open are the values on the way, by enrolment: the protocol allows a device one at a time. size is that of all of them, in bytes.
 	open map[string]*object
 	size int
 }
@@ -67,12 +67,12 @@ func (j joined) statusOf(place int, c wire.Command) string {
 	return wire.StatusNotSupported
 }
 
-// join takes the chunks out of a message and puts the value in that has its last one there. A repeated message gives the same again.
-func (c *chunks) join(m *wire.Message) (joined, error) {
+// join takes the chunks out of a message and puts the value in that has its last one there. A repeated message gives the same again. The enrolment is
+// the proven one, of which nobody has more than was given: what a message calls itself is not checked yet.
+func (c *chunks) join(enrollment string, m *wire.Message) (joined, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	device := m.Header.Source
-	c.rewind(device, m)
+	c.rewind(enrollment, m)
 	whole := *m
 	whole.Commands = slices.Clone(m.Commands)
 	j := joined{statuses: map[int]string{}}
@@ -81,7 +81,7 @@ func (c *chunks) join(m *wire.Message) (joined, error) {
 		command := &whole.Commands[i]
 		var items []wire.Item
 		for _, item := range command.Items {
-			status, err := c.take(m, command.Name, &item)
+			status, err := c.take(enrollment, m, command.Name, &item)
 			if err != nil {
 				return joined{}, err
 			}
@@ -95,8 +95,8 @@ func (c *chunks) join(m *wire.Message) (joined, error) {
 		}
 		command.Items = items
 	}
-	if o := c.open[device]; o != nil && o.message != m.Header.MsgID {
-		c.drop(device) // the device gave it up
+	if o := c.open[enrollment]; o != nil && o.message != m.Header.MsgID {
+		c.drop(enrollment) // the device gave it up
 	}
 	j.told, j.goesOn = tell(&whole)
 	j.told.More = j.told.More || more
@@ -104,15 +104,15 @@ func (c *chunks) join(m *wire.Message) (joined, error) {
 }
 
 // rewind undoes what an earlier copy of the message did, and drops what its session no longer needs.
-func (c *chunks) rewind(device string, m *wire.Message) {
-	o := c.open[device]
+func (c *chunks) rewind(enrollment string, m *wire.Message) {
+	o := c.open[enrollment]
 	if o == nil {
 		return
 	}
 	again := o.message == m.Header.MsgID
 	switch {
 	case o.session != m.Header.SessionID, again && o.before == 0, !again && o.done:
-		c.drop(device)
+		c.drop(enrollment)
 	case again:
 		c.size -= len(o.data) - o.before
 		o.data, o.done = o.data[:o.before], false
@@ -120,9 +120,8 @@ func (c *chunks) rewind(device string, m *wire.Message) {
 }
 
 // take keeps an item that is a chunk and makes the last one the whole value. The status is "" for an item that is no chunk.
-func (c *chunks) take(m *wire.Message, command string, item *wire.Item) (status string, err error) {
-	device, node := m.Header.Source, locURI(*item)
-	o := c.open[device]
+func (c *chunks) take(enrollment string, m *wire.Message, command string, item *wire.Item) (status string, err error) {
+	o, node := c.open[enrollment], locURI(*item)
 	if o == nil || o.done || o.command != command || o.node != node {
 		switch {
 		case !item.More:
@@ -132,16 +131,20 @@ func (c *chunks) take(m *wire.Message, command string, item *wire.Item) (status 
 		case item.Meta.Size > maxObject:
 			return wire.StatusSizeTooBig, nil
 		}
-		c.drop(device)
+		c.drop(enrollment)
+		c.expire()
 		o = &object{session: m.Header.SessionID, command: command, node: node, meta: item.Meta}
-		c.open[device] = o
+		c.open[enrollment] = o
 	}
 	if err := c.grow(o, m.Header.MsgID, item.Data); err != nil {
+		if len(o.data) == 0 {
+			c.drop(enrollment)
+		}
 		return "", err
 	}
 	switch size := len(o.data); {
 	case size > o.meta.Size, !item.More && size < o.meta.Size:
-		c.drop(device)
+		c.drop(enrollment)
 		return wire.StatusSizeMismatch, nil
 	case item.More:
 		return wire.StatusChunkAccepted, nil
@@ -153,9 +156,6 @@ func (c *chunks) take(m *wire.Message, command string, item *wire.Item) (status 
 
 // grow adds a chunk within the bound of all values.
 func (c *chunks) grow(o *object, message, chunk string) error {
-	if c.size+len(chunk) > maxObjects {
-		c.expire()
-	}
 	if c.size+len(chunk) > maxObjects {
 		return errBusy
 	}
@@ -170,16 +170,16 @@ func (c *chunks) grow(o *object, message, chunk string) error {
 
 // expire drops what devices began and did not go on with.
 func (c *chunks) expire() {
-	for device, o := range c.open {
+	for enrollment, o := range c.open {
 		if c.now().Sub(o.touched) > objectLife {
-			c.drop(device)
+			c.drop(enrollment)
 		}
 	}
 }
 
-func (c *chunks) drop(device string) {
-	if o := c.open[device]; o != nil {
+func (c *chunks) drop(enrollment string) {
+	if o := c.open[enrollment]; o != nil {
 		c.size -= len(o.data)
-		delete(c.open, device)
+		delete(c.open, enrollment)
 	}
 }

@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/kubemdm/kubemdm/internal/adminapi"
 	"github.com/kubemdm/kubemdm/mdmserver/fleet"
+	"github.com/kubemdm/kubemdm/mdmserver/identity"
 	"github.com/kubemdm/kubemdm/mdmserver/windows/wire"
 )
 
@@ -108,7 +110,7 @@ func TestAValueThatIsGivenUp(t *testing.T) {
 	}
 	d := newDesk(t)
 	d.say(t, 1, piece("./A", "abc", 6, true))
-	body := syncml("PC", "2", 2, "", piece("./A", "def", 0, false))
+	body := syncml("PC1", "2", 2, "", piece("./A", "def", 0, false))
 	r := request(body)
 	r.Header.Set("MS-Signature", d.device.Sign(t, []byte(body)))
 	d.serve(r)
@@ -122,17 +124,16 @@ func TestLargeValuesAreBoundedTogether(t *testing.T) {
 	d := newDesk(t)
 	big := strings.Repeat("x", 3<<20)
 	send := func(device int) int {
-		body := syncml(fmt.Sprintf("PC%d", device), "1", 1, "", piece("./A", big, 4<<20, true))
-		r := request(body)
-		r.Header.Set("MS-Signature", d.device.Sign(t, []byte(body)))
-		return d.serve(r).Code
+		number := strconv.Itoa(device)
+		cred := digestCred(number, identity.DigestNonce(digestSecret, d.now))
+		return d.serve(request(syncml("PC"+number, "1", 1, cred, piece("./A", big, 4<<20, true)))).Code
 	}
 	for device := range 21 {
 		if code := send(device); code != http.StatusOK {
 			t.Fatalf("device %d was answered %d", device, code)
 		}
 	}
-	if code := send(21); code != http.StatusServiceUnavailable {
+	if code := send(21); code != http.StatusTooManyRequests {
 		t.Errorf("63 MiB are taken and the next device was answered %d", code)
 	}
 	d.now = d.now.Add(11 * time.Minute)
