@@ -17,6 +17,9 @@ func (f *Fleet) PutAction(ctx context.Context, a adminapi.Action) (*adminapi.Act
 	if a.Apple == nil && a.Windows == nil {
 		return nil, &adminapi.Error{Code: adminapi.CodeInvalid, Message: "an action needs a command"}
 	}
+	if reason := unsendableAction(a.Windows); reason != "" {
+		return nil, &adminapi.Error{Code: adminapi.CodeInvalid, Message: reason}
+	}
 	var status *adminapi.ActionStatus
 	err := f.update(ctx, func(tx *txn) error {
 		row, err := f.findOrCreate(tx, a)

@@ -28,6 +28,22 @@ func unenrollCommand() []adminapi.SyncMLCommand {
 	}}
 }
 
+// unsendableAction says why the part of an action for Windows cannot be sent, or "".
+func unsendableAction(c *adminapi.WindowsCommand) string {
+	if c == nil || c.RequestType == adminapi.WindowsUnenroll {
+		return ""
+	}
+	if len(c.Commands) == 0 || c.Await != nil && c.Await.LocURI == "" {
+		return "an action for Windows needs commands, and to await its end the LocURI that tells of it"
+	}
+	for _, command := range c.Commands {
+		if reason := unsendable(command, false); reason != "" {
+			return reason
+		}
+	}
+	return ""
+}
+
 // endsEnrolment says whether the device may be gone after the job.
 func (j *job) endsEnrolment() bool { return j.Kind == jobUnenroll || j.Ends }
 

@@ -101,8 +101,6 @@ func TestActionForSeveralPlatforms(t *testing.T) {
 	if w.must(err); r.Message != "Windows has no desktop lock" || r.HasPIN {
 		t.Errorf("result = %+v", r)
 	}
-	_, err = w.PutAction(w.ctx, adminapi.Action{Key: "ns/nothing", SpecHash: "s", Targets: both})
-	w.wantCode(err, adminapi.CodeInvalid)
 	p.wantSync()
 }
 
@@ -299,4 +297,19 @@ func TestNodesOfAnActionThatAreThereAlready(t *testing.T) {
 	p.wantSync("Add "+nodeA, "Add "+nodeB, "Replace "+nodeB)
 	w.wantTarget("ns/raw", "A", adminapi.TargetSucceeded)
 	p.wantNode(nodeB, "2")
+}
+
+func TestActionThatCannotBeSent(t *testing.T) {
+	w := newWorld(t)
+	for name, c := range map[string]*adminapi.WindowsCommand{
+		"nothing":             nil,
+		"no commands":         {RequestType: adminapi.WindowsRaw},
+		"no LocURI":           {RequestType: adminapi.WindowsRaw, Commands: []adminapi.SyncMLCommand{{Verb: adminapi.VerbGet}}},
+		"an end without node": {RequestType: adminapi.WindowsRaw, Commands: []adminapi.SyncMLCommand{command(adminapi.VerbExec, nodeA, "")}, Await: &adminapi.WindowsAwait{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := w.PutAction(w.ctx, adminapi.Action{Key: "ns/a", SpecHash: "s", Windows: c})
+			w.wantCode(err, adminapi.CodeInvalid)
+		})
+	}
 }

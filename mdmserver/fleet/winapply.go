@@ -27,20 +27,31 @@ func judge(code int) verdict {
 	return refused
 }
 
-// judge weighs the answers to a command and those inside it. What is to blame for a failed Atomic is the command in it that was refused; others
-// were merely not executed.
+// judge weighs the answers to a command and those inside it, and returns the one that is to blame.
 func (s *step) judge() (verdict, *step) {
 	worst, culprit := judge(s.Code), s
 	for i := range s.Inner {
 		inner := &s.Inner[i]
-		if inner.Code == 0 {
+		if inner.Code == 0 { // the answer to the whole holds for it
 			continue
 		}
-		if v := judge(inner.Code); v > worst || v == refused && culprit == s {
+		if v := judge(inner.Code); v > worst || v == worst && inner.tells() > culprit.tells() {
 			worst, culprit = v, inner
 		}
 	}
 	return worst, culprit
+}
+
+// tells ranks answers by how much they say of a failure: those to commands that went down with others say nothing, and that to an Atomic does not say
+// which command it was.
+func (s *step) tells() int {
+	switch {
+	case len(s.Inner) > 0:
+		return 1
+	case s.Code == statusCanceled, s.Code == statusNotExecuted, s.Code == statusRolledBack:
+		return 0
+	}
+	return 2
 }
 
 // worst weighs all answers and returns the command that is to blame.
@@ -266,7 +277,7 @@ func (s *winSession) settleInstalled(ch *session, j *job) error {
 // failure puts the answer to a command into words.
 func (s *winSession) failure(culprit *step) *adminapi.DeviceError {
 	return &adminapi.DeviceError{
-		Code: culprit.Code, Original: clip(culprit.OriginalError, maxOriginal), LocURI: culprit.Command.LocURI,
+		Code: culprit.Code, Original: clip(culprit.OriginalError, maxOriginal), LocURI: leaves([]step{*culprit})[0].Command.LocURI,
 		Message: describeAnswer(culprit.Code, culprit.OriginalError), At: s.tx.now,
 	}
 }

@@ -271,3 +271,25 @@ func TestMalformedProfileIsRefused(t *testing.T) {
 	_, err := w.PutArtifact(w.ctx, adminapi.Artifact{Key: "ns/p", Scope: adminapi.ScopeSystem, Identifier: "x", Digest: "v2"})
 	w.wantCode(err, adminapi.CodeInvalid)
 }
+
+func TestAtomicThatFailsWithoutSayingWhere(t *testing.T) {
+	w := newWorld(t)
+	p := w.newPC("A")
+	w.putProfile("ns/p", "v1", inAtomic(set(nodeA, "int", "1"), set(nodeB, "int", "2")))
+	p.assign("ns/p")
+	m := p.answer(p.open())
+	m.Statuses[0].Code = 507
+	m.Statuses = m.Statuses[:1]
+	p.say(m)
+	if a := w.artifact("ns/p"); a.NotNow != 1 {
+		t.Errorf("artifact = %+v", a)
+	}
+	if e := w.device("A").LastError; e == nil || e.Code != 507 || e.LocURI != nodeA {
+		t.Errorf("last error = %+v", e)
+	}
+	p.refuses["Replace "+nodeB] = 500
+	p.sync()
+	if e := w.device("A").LastError; e == nil || e.Code != 500 || e.LocURI != nodeB {
+		t.Errorf("last error = %+v", e)
+	}
+}

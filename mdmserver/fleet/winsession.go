@@ -22,6 +22,10 @@ type winSession struct {
 	user  *session
 	row   *SessionRow
 	state *sessionState
+	// again is true when the reply to the message was lost. A first message that got no commands is looked at anew: there may be some by now.
+	again bool
+	// opens is true when the message begins a session. One in the middle of a session that nobody knows does too.
+	opens bool
 	// assigned are the artifacts of the channels, read once.
 	assigned map[string][]*assignedProfile
 }
@@ -43,7 +47,7 @@ func (f *Fleet) Manage(ctx context.Context, id Identity, deviceID string, by adm
 		if err != nil {
 			return err
 		}
-		if s.repeats(&m) {
+		if s.again {
 			orders = s.state.sentIn(m.MsgID)
 			return nil
 		}
@@ -83,7 +87,7 @@ func (f *Fleet) nothingToManage(ctx context.Context, id Identity, ch Channel, by
 // brings says whether something of the message itself is to be stored.
 func (s *winSession) brings(c *claim, by adminapi.ManagementAuthentication, m *WindowsMessage) bool {
 	facts := factsOf(m.replaced())
-	return s.repeats(m) || s.device.State != adminapi.DeviceEnrolled || c.known == nil || c.renewed() || stronger(by, s.device.Authentication) ||
+	return s.again || s.device.State != adminapi.DeviceEnrolled || c.known == nil || c.renewed() || stronger(by, s.device.Authentication) ||
 		unenrolledByUser(m) || s.device.Facts.merge(facts.unnamed()) != s.device.Facts
 }
 
@@ -113,7 +117,10 @@ func (f *Fleet) joinSession(tx *txn, c *claim, m *WindowsMessage) (*winSession, 
 	if err := s.load(); err != nil {
 		return nil, err
 	}
-	if s.opens(m) {
+	s.again = s.row.SessionID == m.SessionID && s.row.MsgID == m.MsgID && tx.now.Sub(s.row.UpdatedAt) < repeatWithin &&
+		(!m.First || len(s.state.sentIn(m.MsgID)) > 0)
+	s.opens = !s.again && (m.First || s.row.SessionID != m.SessionID)
+	if s.opens {
 		s.state.Messages, s.state.Login, s.state.Asked, s.state.Jobs = 0, m.Login, false, nil
 	}
 	return s, s.reachChannels()
@@ -149,19 +156,9 @@ func (s *winSession) channels() []*session {
 	return []*session{s.session, s.user}
 }
 
-// repeats says whether the reply to the message was lost.
-func (s *winSession) repeats(m *WindowsMessage) bool {
-	return s.row.SessionID == m.SessionID && s.row.MsgID == m.MsgID && s.tx.now.Sub(s.row.UpdatedAt) < repeatWithin
-}
-
-// opens says whether the message begins a session. One in the middle of a session that nobody knows does too.
-func (s *winSession) opens(m *WindowsMessage) bool {
-	return !s.repeats(m) && (m.First || s.row.SessionID != m.SessionID)
-}
-
 // handle stores what the message says and decides on the reply.
 func (s *winSession) handle(c *claim, by adminapi.ManagementAuthentication, m *WindowsMessage) ([]WindowsOrder, error) {
-	if s.opens(m) {
+	if s.opens {
 		if err := s.open(); err != nil {
 			return nil, err
 		}

@@ -179,6 +179,21 @@ func TestLostRepliesAreGivenAgain(t *testing.T) {
 	p.wantNode(camera, "1")
 }
 
+func TestClientThatNumbersItsSessionsAlike(t *testing.T) {
+	w := newWorld(t)
+	p := w.newPC("A")
+	m := fleet.WindowsMessage{SessionID: "1", MsgID: "1", First: true}
+	w.must(w.WakeNow(w.ctx, []string{"A"}))
+	if got := p.say(m); len(got) > 0 {
+		t.Fatalf("orders = %+v", got)
+	}
+	w.putProfile("ns/p", "v1", set(camera, "int", "0"))
+	p.assign("ns/p")
+	if got := p.say(m); len(got) != 1 {
+		t.Errorf("orders = %+v", got)
+	}
+}
+
 func TestSessionThatBreaksOffIsMadeUpFor(t *testing.T) {
 	w := newWorld(t)
 	p := w.newPC("A")

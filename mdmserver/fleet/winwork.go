@@ -32,7 +32,7 @@ func (s *winSession) advance() error {
 // conclude looks at the answers to all commands of a job. again says whether it has more to send. A job that was not fully answered is left to a later
 // session: its offer stays Sent.
 func (s *winSession) conclude(j *job) (again bool, err error) {
-	if !j.answered() {
+	if !j.answered() || s.channelOf(j) == nil {
 		return false, nil
 	}
 	switch j.Kind {
