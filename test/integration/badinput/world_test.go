@@ -87,7 +87,7 @@ func (w *world) declare() {
 		SecretRef: mdmv1alpha1.LocalReference{Name: "apns"},
 	}})
 	w.create(&mdmv1alpha1.MDMServer{ObjectMeta: metav1.ObjectMeta{Name: "mdm"}, Spec: mdmv1alpha1.MDMServerSpec{
-		Host: "mdm.example.com", Organization: "Example", Apple: &mdmv1alpha1.AppleServer{
+		Host: "mdm.example.com", Organization: "Example", Windows: &mdmv1alpha1.WindowsServer{}, Apple: &mdmv1alpha1.AppleServer{
 			APNSCertificateRef: &mdmv1alpha1.LocalReference{Name: "push"},
 			Push:               mdmv1alpha1.ApplePush{URL: url, CAConfigMapRef: &mdmv1alpha1.KeyReference{Name: "apple-ca", Key: "root"}},
 		},
