@@ -44,7 +44,7 @@ type MDMServer struct {
 // +kubebuilder:validation:XValidation:rule="self.storage.type != 'SQLite' || self.replicas <= 1",message="SQLite storage allows one replica, or none to stop the server"
 // +kubebuilder:validation:XValidation:rule="has(self.apple) || has(self.windows)",message="say which devices are served: apple, windows or both"
 // +kubebuilder:validation:XValidation:rule="!has(self.windows) || !has(self.windows.managementHost) || self.windows.managementHost.split(':')[0] != self.host.split(':')[0]",message="windows.managementHost must be another name than host: only by the name can the server tell where to ask for certificates"
-// +kubebuilder:validation:XValidation:rule="!has(oldSelf.windows) || !has(oldSelf.windows.managementHost) || (has(self.windows) && has(self.windows.managementHost))",message="windows.managementHost is immutable once set: enrolled PCs would not find the server"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.windows) || !has(oldSelf.windows.managementHost) || has(self.windows)",message="windows cannot be taken away with its managementHost: it could come back with another one, where enrolled PCs would not find the server"
 type MDMServerSpec struct {
 	// host is the public DNS name of the server, with ":port" only if the port is not 443. Devices remember it and refuse a server that
 	// moves, so it can never be changed: choose a name that you will keep.

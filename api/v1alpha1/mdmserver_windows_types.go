@@ -4,17 +4,18 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // WindowsServer serves Windows devices. They trust nothing but their own roots: spec.tls needs a public certificate for more than simulated PCs.
 //
+// +kubebuilder:validation:XValidation:rule="has(oldSelf.managementHost) == has(self.managementHost)",message="managementHost is immutable, and cannot be added later either: enrolled PCs would not find the server"
 // +kubebuilder:validation:XValidation:rule="self.authentication.require != 'Certificate' || has(self.managementHost) || has(self.authentication.trustedProxies)",message="authentication.require Certificate needs managementHost, where the server asks for certificates, or authentication.trustedProxies"
 type WindowsServer struct {
 	// managementHost is the public DNS name of management sessions, with ":port" only if the port is not 443. There the server asks for the
 	// PC's certificate in the TLS handshake (mutual TLS), so whatever stands in front of it must pass TLS through. It must be another name than
-	// host and can never be changed once it is set; PCs that enrolled before keep using host. Absent: sessions are at host, and no certificate is asked for.
+	// host. PCs remember it, so it can neither be changed nor added later. Absent: sessions are at host, and no certificate is asked for.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=259
 	// +kubebuilder:validation:Pattern=`^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*(:[1-9][0-9]{0,4})?$`
 	// +kubebuilder:validation:XValidation:rule="!self.contains(':') || int(self.split(':')[1]) <= 65535",message="a port is at most 65535"
-	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="managementHost is immutable once set: enrolled PCs would not find the server"
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="managementHost is immutable: enrolled PCs would not find the server"
 	ManagementHost string `json:"managementHost,omitempty"`
 
 	// identity configures the certificates by which the server knows its PCs.
