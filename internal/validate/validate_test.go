@@ -35,6 +35,26 @@ func payloads(item v1alpha1.Payload) func(*v1alpha1.ProfileSpec) {
 	}
 }
 
+func settings(all ...v1alpha1.WindowsSetting) func(*v1alpha1.ProfileSpec) {
+	return func(s *v1alpha1.ProfileSpec) { s.Apple, s.Windows = nil, &v1alpha1.WindowsProfile{Settings: all} }
+}
+
+func syncML(source v1alpha1.ContentSource) func(*v1alpha1.ProfileSpec) {
+	return func(s *v1alpha1.ProfileSpec) {
+		s.Apple, s.Windows = nil, &v1alpha1.WindowsProfile{SyncML: &v1alpha1.SyncMLProfile{ContentSource: source}}
+	}
+}
+
+func TestEveryFaultOfAProfileHasItsField(t *testing.T) {
+	errs := validate.Profile(profile(settings(
+		v1alpha1.WindowsSetting{LocURI: "./Elsewhere", Format: v1alpha1.FormatText, Value: new("1")},
+		v1alpha1.WindowsSetting{LocURI: "./DevDetail/B", Format: v1alpha1.FormatBoolean, Value: new("1")},
+	)))
+	if len(errs) != 2 || errs[0].Field != "spec.windows.settings[0].locURI" || errs[1].Field != "spec.windows.settings[1].value" {
+		t.Errorf("errors %v", errs)
+	}
+}
+
 func TestProfile(t *testing.T) {
 	ref := v1alpha1.KeyReference{Name: "s", Key: "k"}
 	for name, c := range map[string]struct {
@@ -72,6 +92,30 @@ func TestProfile(t *testing.T) {
 			change: payloads(v1alpha1.Payload{Type: "a", Settings: runtime.RawExtension{Raw: []byte(`{"a": null}`)}}),
 			field:  "spec.apple.payloads", says: "null",
 		},
+		"settings": {change: settings(v1alpha1.WindowsSetting{LocURI: "./DevDetail/A", Format: v1alpha1.FormatInteger, Value: new("1")})},
+		"a path elsewhere": {
+			change: settings(v1alpha1.WindowsSetting{LocURI: "./Elsewhere", Format: v1alpha1.FormatText, Value: new("1")}),
+			field:  "spec.windows.settings[0].locURI", says: "outside the management tree",
+		},
+		"a value of another format": {
+			change: settings(
+				v1alpha1.WindowsSetting{LocURI: "./DevDetail/A", Format: v1alpha1.FormatText, Value: new("1")},
+				v1alpha1.WindowsSetting{LocURI: "./DevDetail/B", Format: v1alpha1.FormatBoolean, Value: new("1")},
+			),
+			field: "spec.windows.settings[1].value", says: "neither true nor false",
+		},
+		"a Secret's value is not judged": {change: settings(v1alpha1.WindowsSetting{
+			LocURI: "./DevDetail/A", Format: v1alpha1.FormatInteger, ValueFrom: &v1alpha1.SettingValueSource{SecretRef: ref},
+		})},
+		"a user's node": {
+			change: settings(v1alpha1.WindowsSetting{LocURI: "./User/Vendor/A", Format: v1alpha1.FormatText, Value: new("1")}),
+			field:  "spec.windows.settings[0].locURI", says: "spec.scope User",
+		},
+		"SyncML": {
+			change: syncML(v1alpha1.ContentSource{Inline: "<Get/>"}),
+			field:  "spec.windows.syncML.inline", says: "no command of a Profile",
+		},
+		"SyncML that is not at hand": {change: syncML(v1alpha1.ContentSource{SecretRef: &ref})},
 		"selector": {
 			change: func(s *v1alpha1.ProfileSpec) { s.Selector = noSuchOperator },
 			field:  "spec.selector.matchExpressions[0].operator", says: "Near",
@@ -91,6 +135,16 @@ func TestDeviceCommand(t *testing.T) {
 			Type: v1alpha1.ActionRaw, Raw: &v1alpha1.RawAction{Plist: plist},
 		}}}
 	}
+	rawWindows := func(locURI string) *v1alpha1.DeviceCommand {
+		c := raw("")
+		c.Spec.Action.Raw.Windows = &v1alpha1.RawWindowsCommand{Verb: v1alpha1.RawExec, LocURI: locURI}
+		return c
+	}
+	trust := func(source v1alpha1.ContentSource) *v1alpha1.DeviceCommand {
+		return &v1alpha1.DeviceCommand{Spec: v1alpha1.DeviceCommandSpec{Action: v1alpha1.CommandAction{
+			InstallCertificate: &v1alpha1.InstallCertificateAction{Certificate: source},
+		}}}
+	}
 	request := func(of string) string {
 		return "<plist><dict><key>RequestType</key><string>" + of + "</string></dict></plist>"
 	}
@@ -107,6 +161,11 @@ func TestDeviceCommand(t *testing.T) {
 		"raw: no dictionary": {raw("<plist><array/></plist>"), "spec.action.raw.plist", "property list"},
 		"raw: wrapped":       {raw("<plist><dict><key>Command</key><dict/></dict></plist>"), "spec.action.raw.plist", "alone"},
 		"raw: erase":         {raw(request("EraseDevice")), "spec.action.raw.plist", "type Wipe"},
+		"raw: path":          {rawWindows("./Elsewhere"), "spec.action.raw.windows.locURI", "outside the management tree"},
+		"raw: RemoteWipe":    {rawWindows("./Vendor/MSFT/remotew%69pe/doWipe"), "spec.action.raw.windows.locURI", "type Wipe"},
+		"raw: for PCs":       {command: rawWindows("./Vendor/MSFT/Update/ScanNow")},
+		"certificate":        {trust(v1alpha1.ContentSource{Inline: "hello"}), "spec.action.installCertificate.certificate", "PEM"},
+		"certificate: later": {command: trust(v1alpha1.ContentSource{SecretRef: &v1alpha1.KeyReference{}})},
 		"raw: install":       {raw(request("InstallProfile")), "spec.action.raw.plist", "use a Profile"},
 		"raw: remove":        {raw(request("RemoveProfile")), "spec.action.raw.plist", "delete the Profile"},
 		"selector": {
