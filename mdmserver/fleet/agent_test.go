@@ -79,6 +79,12 @@ func TestAgentFollowsItsPC(t *testing.T) {
 	a.want(askSync)
 	w.must(p.trySync())
 	a.want(nothing)
+	p.run("ns/look", adminapi.WindowsCommand{RequestType: adminapi.WindowsRaw, Commands: []adminapi.SyncMLCommand{command(adminapi.VerbGet, serialNode, "")}})
+	a.want(askSync)
+	p.open()
+	a.want(nothing) // it was here just now
+	w.clock.advance(time.Hour)
+	a.want(askSync)
 	w.intend("PC", adminapi.IntentIgnore)
 	a.want(nothing)
 	w.intend("PC", adminapi.IntentUnenroll)
@@ -202,6 +208,10 @@ func TestAgentsAnswerFromMemoryWhileTheStoreIsAway(t *testing.T) {
 		_, err := w.Agent(w.ctx, "unknown")
 		w.wantErr(err, fleet.ErrUnavailable)
 		stop()
+		canceled, cancel := context.WithCancel(w.ctx)
+		cancel()
+		_, err = w.Agent(canceled, "unknown")
+		w.wantErr(err, fleet.ErrUnavailable)
 		w.start()
 		_, err = w.Agent(w.ctx, "unknown")
 		w.wantErr(err, fleet.ErrNotEnrolled)
@@ -303,12 +313,13 @@ func TestManyUnknownAgentsDoNotCrowdTheStore(t *testing.T) {
 			}()
 		}
 		synctest.Wait()
-		for range len(errs) {
+		refused := len(errs)
+		for range refused {
 			w.wantErr(<-errs, fleet.ErrUnavailable)
 		}
 		waiting := g.taken()
-		if waiting == 0 || waiting > 8 {
-			t.Errorf("%d agents are looked for at once", waiting)
+		if waiting == 0 || waiting > 8 || waiting+refused != cap(errs) {
+			t.Errorf("%d agents are looked for at once, %d were put off", waiting, refused)
 		}
 		close(g.shut)
 		for range waiting {

@@ -206,6 +206,17 @@ func TestWindowsCredentialsThatCannotBeUsed(t *testing.T) {
 	}
 }
 
+func TestTicketsNeedAUsableToken(t *testing.T) {
+	w := newWorld(t)
+	w.windowsToken(adminapi.Token{Key: "fleet/expired", ExpiresAt: w.clock.Now()})
+	for token, want := range map[adminapi.Key]error{
+		"fleet/unknown": fleet.ErrTokenUnknown, "fleet/token": fleet.ErrTokenPlatform, "fleet/expired": fleet.ErrTokenExpired,
+	} {
+		_, err := w.IssueTicket(w.ctx, token, "ann@example.org")
+		w.wantErr(err, want)
+	}
+}
+
 func TestAppleDevicesNeedATokenForThem(t *testing.T) {
 	w := newWorld(t)
 	cred := w.windowsToken(adminapi.Token{Key: "fleet/pcs"})

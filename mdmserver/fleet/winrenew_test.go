@@ -192,8 +192,10 @@ func TestStoreOfPCsRestoredFromYesterday(t *testing.T) {
 	third, err := renewed.renewTo("third")
 	w.must(err)
 	w.must(third.trySync())
+	w.must(renewed.trySync()) // the grace is for it, too
 	w.clock.advance(time.Hour)
 	w.wantErr(p.trySync(), fleet.ErrSuperseded)
+	w.wantErr(renewed.trySync(), fleet.ErrSuperseded)
 	_, err = newcomer.renewTo("another")
 	w.wantErr(err, fleet.ErrNotEnrolled)
 	w.wantErr(newcomer.trySync(), fleet.ErrNotEnrolled)
