@@ -167,7 +167,7 @@ func parsePolicy(answer *element) (*Policy, error) {
 	}
 	p := &Policy{
 		MinimalKeyLength: number("privateKeyAttributes/minimalKeyLength"),
-		ValiditySeconds: number("certificateValidity/validityPeriodSeconds"), RenewalSeconds: number("certificateValidity/renewalPeriodSeconds"),
+		ValiditySeconds:  number("certificateValidity/validityPeriodSeconds"), RenewalSeconds: number("certificateValidity/renewalPeriodSeconds"),
 	}
 	if policies[0].value("policyOIDReference") != "0" || number("policySchema") != 3 {
 		return nil, errors.New("policyOIDReference is not 0 or policySchema is not 3")

@@ -146,10 +146,10 @@ type tokenRequest struct {
 	emmDeviceID     string
 }
 
-// requestToken asks for a certificate and returns the provisioning document.
+// requestToken asks for a certificate, once more if no answer came, and returns the provisioning document.
 func (pc *PC) requestToken(ctx context.Context, d *Discovery, r tokenRequest) ([]byte, error) {
 	items := tag("ac:AdditionalContext", attr("xmlns", nsContext), pc.contextItems(r.emmDeviceID))
-	answer, err := pc.call(ctx, d.EnrollmentURL, r.identity, exchange{
+	request := exchange{
 		endpoint: "enrolment", action: nsWSTEP + "/RST/wstep", reply: nsWSTEP + "/RSTRC/wstep",
 		messageID: "urn:uuid:0d5a1441-5891-453b-becf-a2e5f6ea3749", security: r.security,
 		body: tag("wst:RequestSecurityToken",
@@ -157,7 +157,11 @@ func (pc *PC) requestToken(ctx context.Context, d *Discovery, r tokenRequest) ([
 			tag("wsse:BinarySecurityToken", attr("ValueType", r.valueType), attr("EncodingType", encodingBase64),
 				base64.StdEncoding.EncodeToString(r.content)),
 			items),
-	})
+	}
+	answer, err := pc.call(ctx, d.EnrollmentURL, r.identity, request)
+	if err != nil && passing(err) {
+		answer, err = pc.call(ctx, d.EnrollmentURL, r.identity, request)
+	}
 	if err != nil {
 		return nil, err
 	}

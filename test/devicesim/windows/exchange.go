@@ -163,7 +163,8 @@ func passing(err error) bool {
 	if status := new(HTTPError); errors.As(err, &status) {
 		return status.Status >= http.StatusInternalServerError || status.Status == http.StatusTooManyRequests
 	}
-	return !errors.Is(err, ErrMalformed) && !errors.Is(err, context.Canceled)
+	fault := new(FaultError)
+	return !errors.As(err, &fault) && !errors.Is(err, ErrMalformed) && !errors.Is(err, context.Canceled)
 }
 
 // message makes the HTTP request.

@@ -85,7 +85,7 @@ func (s *session) answer(c command) (statuses, results []*element) {
 
 func (s *session) result(c command, i item, n Node) *element {
 	var msgRef *element
-	if !s.pc.opts.Habits.OmitMsgRef {
+	if s.msgID != 1 || !s.pc.opts.Habits.OmitMsgRef {
 		msgRef = tag("MsgRef", strconv.Itoa(s.msgID))
 	}
 	return tag("Results", msgRef, tag("CmdRef", c.id),

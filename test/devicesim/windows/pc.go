@@ -72,7 +72,7 @@ type Habits struct {
 	OmitFinal bool
 	// OmitContentType leaves out the Content-Type of management requests.
 	OmitContentType bool
-	// OmitMsgRef leaves out the MsgRef of Results.
+	// OmitMsgRef leaves out the MsgRef of Results where it is 1, which is what Results without one refer to.
 	OmitMsgRef bool
 	// NextMsgIDAfterChallenge counts on after a challenge; otherwise the MsgID is repeated.
 	NextMsgIDAfterChallenge bool

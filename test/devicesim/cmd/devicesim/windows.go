@@ -99,11 +99,10 @@ func (o *windowsOptions) pcs(report func(devicesim.Event)) ([]*windows.PC, error
 	if err != nil {
 		return nil, err
 	}
-	keys := devicesim.NewKeyPool(poolKeys)
 	pcs := make([]*windows.PC, o.count)
 	for i := range pcs {
 		pcs[i], err = windows.New(windows.Options{
-			Hardware: windows.Laptop(o.serialPrefix, o.first+i), Roots: roots, Key: keys.Key, LegacyCSR: o.legacy,
+			Hardware: windows.Laptop(o.serialPrefix, o.first+i), Roots: roots, LegacyCSR: o.legacy,
 			PollInterval: o.poll, AgentInterval: o.poll, RetryInterval: o.retry, OnEvent: report,
 		})
 		if err != nil {
