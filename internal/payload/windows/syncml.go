@@ -68,7 +68,7 @@ func finish(commands []adminapi.SyncMLCommand, scope v1alpha1.ProfileScope, veri
 		if c.Data, err = write(as, c.Data); err != nil {
 			return of(c, err)
 		}
-		c.Unverified = c.Verb != adminapi.VerbExec && (verification == v1alpha1.VerifyStatus || valueless(as))
+		c.Unverified = verification == v1alpha1.VerifyStatus || valueless(as)
 	}
 	return nil
 }
