@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/kubemdm/kubemdm/internal/adminapi"
+	"github.com/kubemdm/kubemdm/test/devicesim/windows"
+	"github.com/kubemdm/kubemdm/test/serverfiles"
 )
 
 // Apple's credentials and the server's own keys stay in the mounted files: the database has them in no form, and nothing that a device entrusts to
@@ -36,7 +38,50 @@ func TestTheStoreHoldsNoCredential(t *testing.T) {
 		"answer":          []byte("QueryResponses"),
 		"push magic":      []byte(mac.Channel().PushMagic()),
 	}
-	for _, name := range []string{"push/tls.key", "identity/1.key", "serving/tls.key", "admin/tls.key", "sealing/k1"} {
+	w.addKeys(t, secrets, "push/tls.key", "identity/1.key", "serving/tls.key", "admin/tls.key", "sealing/k1")
+	w.storesNoneOf(t, device.ID, secrets)
+}
+
+// The same holds for what PCs and their agents are given.
+func TestTheStoreHoldsNoCredentialOfAPC(t *testing.T) {
+	w := newWindowsWorld(t)
+	ctx := t.Context()
+	pc := w.pc(t, 1)
+	token := w.windowsToken(t, "fleet/agents")
+	pc.InstallAgent("https://"+serverfiles.Host, token)
+	pollUntil(t, pc, func(*windows.Notifications) bool { return pc.Enrolled() })
+	w.converse(t, pc)
+	device := w.awaitPC(t, pc)
+	if _, err := w.admin.PutArtifact(ctx, camera(t, "d1", "731973197")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.admin.PutAssignments(ctx, adminapi.AssignmentBatch{Assignments: []adminapi.Assignment{
+		{DeviceID: device.ID, EnrollmentID: device.EnrollmentID, Artifacts: []adminapi.Key{"fleet/camera"}}}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.admin.PutAction(ctx, adminapi.Action{Key: "fleet/name", SpecHash: "1", Targets: []adminapi.ActionTarget{{DeviceID: device.ID, EnrollmentID: device.EnrollmentID}},
+		Windows: &adminapi.WindowsCommand{RequestType: adminapi.WindowsRaw, Commands: []adminapi.SyncMLCommand{{Verb: adminapi.VerbGet, LocURI: "./DevDetail/OEM"}}}}); err != nil {
+		t.Fatal(err)
+	}
+	w.converse(t, pc)
+	if node, _ := pc.Node(cameraURI); node.Data != "731973197" {
+		t.Fatalf("the PC has %+v", node)
+	}
+	secrets := map[string][]byte{
+		"token":         []byte(token),
+		"node key":      []byte(pc.NodeKey()),
+		"digest secret": []byte(pc.Provisioning().ToServer.Secret),
+		"profile":       []byte("731973197"),
+		"command":       []byte("DevDetail/OEM"),
+	}
+	w.addKeys(t, secrets, "wstep/1.key", "sealing/k1")
+	w.storesNoneOf(t, device.ID, secrets)
+}
+
+// addKeys adds the content of mounted files.
+func (w *world) addKeys(t *testing.T, secrets map[string][]byte, files ...string) {
+	t.Helper()
+	for _, name := range files {
 		content, err := os.ReadFile(filepath.Join(w.Dir, name))
 		if err != nil {
 			t.Fatal(err)
@@ -46,8 +91,13 @@ func TestTheStoreHoldsNoCredential(t *testing.T) {
 		}
 		secrets[name] = content
 	}
+}
+
+// storesNoneOf fails if one of the secrets can be read in the store, which has the id of a device in clear.
+func (w *world) storesNoneOf(t *testing.T, deviceID string, secrets map[string][]byte) {
+	t.Helper()
 	stored := w.stored(t)
-	if !bytes.Contains(stored, []byte(device.ID)) {
+	if !bytes.Contains(stored, []byte(deviceID)) {
 		t.Fatal("this is not the store")
 	}
 	for name, secret := range secrets {
