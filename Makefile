@@ -43,7 +43,7 @@ fmt: $(TOOLED) ## Format the code and its imports.
 	$(GOLANGCI_LINT) fmt
 
 .PHONY: demo
-demo: images ## Enrol simulated Macs on the local cluster, or on the one of KUBECONFIG with CLUSTER=existing.
+demo: images ## Enrol simulated Macs and PCs on the local cluster, or on the one of KUBECONFIG with CLUSTER=existing.
 	go run ./hack/demo $(if $(CLUSTER),--cluster=$(CLUSTER))
 
 .PHONY: demo-down
@@ -94,10 +94,12 @@ verify-generated: generate manifests
 .PHONY: vet
 vet: ## Run go vet.
 	go vet ./...
+	for arch in $(AGENT_ARCHS); do GOOS=windows GOARCH=$$arch go vet $(AGENT)/... || exit; done
 
 .PHONY: lint
 lint: $(TOOLED) ## Run golangci-lint with the Kubernetes API linter on api/.
 	$(GOLANGCI_LINT) run
+	GOOS=windows $(GOLANGCI_LINT) run $(AGENT)/...
 
 .PHONY: verify-imports
 verify-imports:
@@ -126,9 +128,9 @@ test-integration: $(TOOLED) | $(RESULTS) ## Run the integration tests on a real 
 	$(GOTEST) -count=1 -timeout=20m ./test/integration/...
 
 .PHONY: test-system
-test-system: cluster-ready | $(RESULTS) ## Run the one main path with real pods on the local cluster.
+test-system: cluster-ready | $(RESULTS) ## Run the one main path with real pods on the local cluster, and the Windows agent under Wine.
 	KUBECONFIG=$$(go run ./hack/cluster kubeconfig); export KUBECONFIG; \
-	$(GOTEST) -count=1 -timeout=20m ./test/system/path/...
+	$(GOTEST) -count=1 -p=1 -timeout=20m ./test/system/path/... ./test/system/agent/...
 
 .PHONY: test-system-all
 test-system-all: cluster-ready | $(RESULTS) ## Run all system tests, one package after the other (each takes minutes).
@@ -166,6 +168,14 @@ images: $(PROGRAMS:%=image-%) ## Build the images as archives, without Docker.
 $(PROGRAMS:%=image-%): image-%: | $(IMAGES)
 	go build -ldflags="-s -w -X main.version=$(VERSION)" -o $(IMAGES)/bin/$* $(PACKAGE_$*)
 	go run ./hack/image --name docker.io/kubemdm/$*:$(IMAGE_TAG) --binary $(IMAGES)/bin/$* --user 65532:65532 --entrypoint /$* $(IMAGEFLAGS_$*) --out $(IMAGES)/$*.tar
+
+AGENT       := ./cmd/kubemdm-agent
+AGENT_ARCHS := amd64 arm64
+
+.PHONY: agent
+agent: | $(IMAGES) ## Build the Windows agent for amd64 and arm64.
+	for arch in $(AGENT_ARCHS); do GOOS=windows GOARCH=$$arch go build -ldflags="-s -w -X main.version=$(VERSION)" -o $(IMAGES)/bin/kubemdm-agent-$$arch.exe $(AGENT) || exit; done
+	@ls $(IMAGES)/bin/kubemdm-agent-*.exe
 
 .PHONY: cluster-ready
 cluster-ready: $(TOOLED) images
