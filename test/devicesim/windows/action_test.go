@@ -122,7 +122,7 @@ func TestRunFollowsThePollSchedule(t *testing.T) {
 			minutes = append(minutes, int(wait.Minutes()))
 		}
 	}
-	if got := fmt.Sprint(minutes[:4]); got != "[3 3 480 480]" {
+	if got := fmt.Sprint(minutes[:4]); got != "[3 3 60 480]" {
 		t.Errorf("waited %s minutes", got)
 	}
 	if renewed == 0 || len(s.heard) < 4 {

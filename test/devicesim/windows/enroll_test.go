@@ -116,8 +116,10 @@ func TestPCsRefuseBadEnrolments(t *testing.T) {
 		"criteria that find nothing":   replaces("Subject=CN%3d", "Subject=CN%3dx"),
 		"a management URL over HTTP":   replaces(`name="ADDR" value="https`, `name="ADDR" value="http`),
 		"DMClient of another provider": replaces(`<characteristic type="Test">`, `<characteristic type="TEST">`),
-		"no poll schedule":             replaces(`value="3" datatype="integer"/><parm name="NumberOfRemainingScheduledRetries" value="0" datatype="integer"/><parm name="IntervalForRemainingScheduledRetries" value="480"`, `value="0" datatype="integer"/><parm name="NumberOfRemainingScheduledRetries" value="0" datatype="integer"/><parm name="IntervalForRemainingScheduledRetries" value="0"`),
-		"two endless poll sets":        replaces(`name="NumberOfFirstRetries" value="2"`, `name="NumberOfFirstRetries" value="0"`),
+		"no poll schedule": func(s *server) {
+			s.doc = strings.NewReplacer(`Retries" value="3"`, `Retries" value="0"`, `value="60"`, `value="0"`, `value="480"`, `value="0"`).Replace
+		},
+		"two endless poll sets": replaces(`name="NumberOfFirstRetries" value="2"`, `name="NumberOfFirstRetries" value="0"`),
 		"a certificate for another key": func(s *server) {
 			key, err := devicesim.NewKey()
 			fatal(t, err)
