@@ -32,7 +32,7 @@ type WindowsCredential struct {
 
 // WindowsClaim is what a device says of itself when it enrols or renews.
 type WindowsClaim struct {
-	// DeviceID is how Windows names itself in this enrolment and in SyncHdr Source; never a secret.
+	// DeviceID is how Windows names itself in this enrolment and in SyncHdr Source; never a secret. It may be empty in a renewal.
 	DeviceID string
 	Facts    DeviceFacts
 	// PublicKeySHA256 is the lower-case hex SHA-256 of the SubjectPublicKeyInfo in the CSR.

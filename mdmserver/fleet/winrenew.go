@@ -14,7 +14,11 @@ func (f *Fleet) RenewWindows(ctx context.Context, signer Identity, claim Windows
 	answer := answerHash("renewal", signer.Fingerprint, claim.PublicKeySHA256)
 	var enrollment *WindowsEnrollment
 	err := f.update(ctx, func(tx *txn) error {
-		c, err := gatherClaim(tx, signer, windowsChannel(claim.DeviceID))
+		ch, err := renewing(tx, signer, claim)
+		if err != nil {
+			return err
+		}
+		c, err := gatherClaim(tx, signer, ch)
 		if err != nil {
 			return err
 		}
@@ -40,6 +44,21 @@ func (f *Fleet) RenewWindows(ctx context.Context, signer Identity, claim Windows
 		return nil, err
 	}
 	return enrollment, nil
+}
+
+// renewing is the channel of the device that the claim names. Some builds name none when they renew; then it is that of the signer's enrolment.
+func renewing(tx *txn, signer Identity, claim WindowsClaim) (Channel, error) {
+	if claim.DeviceID != "" {
+		return windowsChannel(claim.DeviceID), nil
+	}
+	device, err := liveDevice(tx, signer.EnrollmentID)
+	if err == nil && device == nil {
+		err = ErrNotEnrolled
+	}
+	if err != nil {
+		return Channel{}, err
+	}
+	return device.channel(), nil
 }
 
 // replaced: a certificate in its grace renews nothing.

@@ -123,6 +123,20 @@ func TestRenewalsThatAreRefused(t *testing.T) {
 	}
 }
 
+func TestRenewalThatNamesNoDevice(t *testing.T) {
+	w := newWorld(t)
+	p := w.fullPC(w.windowsToken(adminapi.Token{Key: "fleet/pcs"}), "PC")
+	w.clock.advance(300 * day)
+	e, err := w.RenewWindows(w.ctx, p.id, fleet.WindowsClaim{PublicKeySHA256: "second key"}, p.issueRenewal)
+	w.must(err)
+	if e.EnrollmentID != p.id.EnrollmentID {
+		t.Errorf("enrolment %s was renewed", e.EnrollmentID)
+	}
+	stranger := fleet.Identity{Fingerprint: "another", EnrollmentID: "another", NotAfter: w.clock.Now().Add(day)}
+	_, err = w.RenewWindows(w.ctx, stranger, fleet.WindowsClaim{PublicKeySHA256: "third key"}, p.issueRenewal)
+	w.wantErr(err, fleet.ErrNotEnrolled)
+}
+
 func TestLostRenewalIsGivenAgain(t *testing.T) {
 	w := newWorld(t)
 	p := w.fullPC(w.windowsToken(adminapi.Token{Key: "fleet/pcs"}), "PC")

@@ -77,7 +77,7 @@ func TestTheSpecificationsSamples(t *testing.T) {
 		"mde2-4.2.2": {policyPath, "s:messageformat"}, "mde2-4.2.3": {policyPath, "s:messageformat"},
 		"mde2-4.3.1.1": {enrollPath, granted}, "mde2-4.3.1.2": {enrollPath, granted}, "mde2-4.3.1.3": {enrollPath, granted}, "mde2-4.3.1.4": {enrollPath, granted},
 		"mde2-4.3.2": {enrollPath, "s:messageformat"},
-		"wstep-4-0":  {enrollPath, "InvalidEnrollmentData"}, "wstep-4-6": {enrollPath, "InvalidEnrollmentData"},
+		"wstep-4-0":  {enrollPath, "InvalidEnrollmentData"}, "wstep-4-6": {enrollPath, "a:invalidsecurity"},
 		"wstep-4-2": {enrollPath, "NotSupported"}, "wstep-4-4": {enrollPath, "NotSupported"},
 		"wstep-4-1": {enrollPath, "s:messageformat"}, "wstep-4-3": {enrollPath, "s:messageformat"},
 		"wstep-4-5": {enrollPath, "s:messageformat"}, "wstep-4-7": {enrollPath, "s:messageformat"},

@@ -78,11 +78,11 @@ func (w *Windows) enroll(ctx context.Context, r *wire.Request) (wire.Body, error
 	return &wire.Issued{Provisioning: document, At: w.Now()}, err
 }
 
-// claimOf reads what the device says of itself. Only its id is needed.
+// claimOf reads what the device says of itself. Only its id is needed, and that only the first time.
 func claimOf(r *wire.TokenRequest) (fleet.WindowsClaim, error) {
 	id := r.Item("DeviceID")
 	unfit := func(c rune) bool { return c == ':' || c > unicode.MaxASCII || !unicode.IsGraphic(c) }
-	if id == "" || len(id) > maxID || strings.ContainsFunc(id, unfit) { // a colon would make it the user channel of another device
+	if len(id) > maxID || strings.ContainsFunc(id, unfit) { // a colon would make it the user channel of another device
 		return fleet.WindowsClaim{}, errDeviceID
 	}
 	return fleet.WindowsClaim{
@@ -95,6 +95,9 @@ func claimOf(r *wire.TokenRequest) (fleet.WindowsClaim, error) {
 
 // issue enrols a device.
 func (w *Windows) issue(ctx context.Context, s wire.Security, claim fleet.WindowsClaim, message []byte) (*wire.Provisioning, error) {
+	if claim.DeviceID == "" {
+		return nil, errDeviceID
+	}
 	cred, err := credential(s)
 	if err != nil {
 		return nil, err

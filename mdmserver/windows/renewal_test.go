@@ -70,6 +70,7 @@ func TestWhatARenewalIsKnownBy(t *testing.T) {
 		"somebody's token":   envelope(password("wrong"), tokenRequest("Renew", csrtest.Renewal(t, k.fresh, k.request), "DeviceID", deviceID)),
 		"an empty token":     envelope(binary(""), tokenRequest("Renew", csrtest.Renewal(t, k.fresh, k.request), "DeviceID", deviceID)),
 		"it says Issue":      envelope("", tokenRequest("Issue", csrtest.Renewal(t, k.fresh, k.request), "DeviceID", deviceID)),
+		"it names no device": envelope("", tokenRequest("Renew", csrtest.Renewal(t, k.fresh, k.request))),
 		"no security at all": envelope("", tokenRequest("Renew", csrtest.Renewal(t, k.fresh, k.request), "DeviceID", deviceID)),
 	} {
 		t.Run(name, func(t *testing.T) {
