@@ -92,6 +92,19 @@ func rejected(c *claim) error {
 	return nil
 }
 
+// replaced: a certificate in its grace speaks still, and renews nothing.
+func replaced(c *claim) error {
+	if c.known != nil && !c.known.RejectAfter.IsZero() {
+		return ErrSuperseded
+	}
+	return nil
+}
+
+// renewed says whether the claim's identity is newer than the one in use. One of the same second is, unless that replaced it.
+func (c *claim) renewed() bool {
+	return c.identity.Fingerprint != c.device.Fingerprint && !c.identity.NotBefore.Before(c.device.IdentityNotBefore) && replaced(c) == nil
+}
+
 // unknownAndOld: a certificate the store does not know was issued after the backup that the store was restored from, so it is newer than
 // any the store knows of this enrolment. Our CA and the enrolment in its name prove that we issued it. An older one was replaced.
 func unknownAndOld(c *claim) error {

@@ -80,7 +80,7 @@ func (f *Fleet) TokenUpdate(ctx context.Context, id Identity, ch Channel, push P
 // activate makes the identity the one in use, if it is newer. The caller stores the device.
 func (f *Fleet) activate(tx *txn, c *claim) error {
 	d, id := c.device, c.identity
-	if id.Fingerprint == d.Fingerprint || id.NotBefore.Before(d.IdentityNotBefore) {
+	if !c.renewed() {
 		return nil
 	}
 	d.Fingerprint, d.IdentityNotBefore, d.IdentityNotAfter = id.Fingerprint, id.NotBefore, id.NotAfter

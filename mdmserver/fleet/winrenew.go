@@ -61,14 +61,6 @@ func renewing(tx *txn, signer Identity, claim WindowsClaim) (Channel, error) {
 	return device.channel(), nil
 }
 
-// replaced: a certificate in its grace renews nothing.
-func replaced(c *claim) error {
-	if c.known != nil && !c.known.RejectAfter.IsZero() {
-		return ErrSuperseded
-	}
-	return nil
-}
-
 // renewWindows issues the certificate. A signature with a renewed key is as good as a session with it.
 func (f *Fleet) renewWindows(tx *txn, c *claim, claim WindowsClaim, issue func(Grant) ([]byte, error)) (*WindowsEnrollment, error) {
 	device := c.device

@@ -150,10 +150,18 @@ func TestLostRenewalIsGivenAgain(t *testing.T) {
 	if again.id != first.id {
 		t.Errorf("the same request was answered with %+v and %+v", first.id, again.id)
 	}
+	nameless := *p
+	nameless.name = "" // some builds leave out who they are
+	if same, err := nameless.renewTo("second"); err != nil || same.id != first.id {
+		t.Errorf("the same request without a name: %v", err)
+	}
 	another, err := p.renewTo("third")
 	w.must(err)
 	w.must(another.trySync())
 	w.must(first.trySync()) // both are of this enrolment, until the grace is over
+	if creds, err := w.DigestCredentials(w.ctx, "PC"); err != nil || creds.Identity != another.id {
+		t.Errorf("the identity in use is %+v, %v", creds, err)
+	}
 	w.clock.advance(10 * time.Minute)
 	w.wantErr(first.trySync(), fleet.ErrSuperseded)
 }

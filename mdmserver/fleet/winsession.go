@@ -236,11 +236,6 @@ func (s *winSession) recognise(c *claim, by adminapi.ManagementAuthentication) e
 	return s.tx.PutDevice(*s.device)
 }
 
-// renewed says whether the claim's identity is newer than the one in use.
-func (c *claim) renewed() bool {
-	return c.identity.Fingerprint != c.device.Fingerprint && !c.identity.NotBefore.Before(c.device.IdentityNotBefore)
-}
-
 // layers are the ways to prove an identity, weakest first.
 var layers = []adminapi.ManagementAuthentication{adminapi.AuthDigest, adminapi.AuthForwarded, adminapi.AuthMutualTLS, adminapi.AuthSignature}
 
