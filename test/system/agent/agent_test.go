@@ -47,7 +47,7 @@ func TestFromTheInstalledAgentToAnEnrolledPCAndBack(t *testing.T) {
 		{"nobody has logged a secret", w.keepSecrets},
 	} {
 		if !t.Run(step.title, step.do) {
-			t.Fatalf("the server's log:\n%s", w.log)
+			t.Fatalf("the event log:\n%s\nthe server's log:\n%s", w.events, w.log)
 		}
 	}
 }
@@ -203,7 +203,7 @@ func (w *world) uninstall(t *testing.T) {
 }
 
 func (w *world) keepSecrets(t *testing.T) {
-	for _, log := range append(w.said, w.log) {
+	for _, log := range append(w.said, w.log, w.events) {
 		if text := log.String(); text == "" || strings.Contains(text, w.secret) || strings.Contains(text, w.nodeKey) {
 			t.Errorf("a log says nothing, or a secret:\n%s", text)
 		}

@@ -28,6 +28,8 @@ const (
 type prefix struct {
 	dir       string
 	wine, end string // the programs
+	// events is the event log, as what Wine traces of it.
+	events *buffer
 }
 
 func newPrefix(t *testing.T) *prefix {
@@ -41,7 +43,8 @@ func newPrefix(t *testing.T) *prefix {
 		}
 	})
 	// The first program makes the prefix. It stays: with the last one Wine would end its services, and start others beside those that end.
-	p.start(t, "cmd.exe")
+	p.events, _ = p.start(t, "cmd.exe")
+	await(t, "a prompt", func() bool { return strings.Contains(p.events.String(), ">") })
 	p.set(t, `HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion`, "InstallationType", "Client")
 	system := p.path("windows", "system32")
 	build(t, filepath.Join(system, "mdmregistration.dll"), "-shared", "mdmregistration.c")
@@ -75,9 +78,9 @@ func build(t *testing.T, target string, args ...string) {
 	}
 }
 
-// env gives Wine a home in the prefix, and keeps it from asking for anything or opening a window.
+// env gives Wine a home in the prefix, keeps it from asking for anything or opening a window, and has it print what is written to the event log.
 func (p *prefix) env() []string {
-	return append(os.Environ(), "WINEPREFIX="+filepath.Join(p.dir, "wine"), "HOME="+p.dir, "WINEARCH=win64", "WINEDEBUG=-all", "DISPLAY=",
+	return append(os.Environ(), "WINEPREFIX="+filepath.Join(p.dir, "wine"), "HOME="+p.dir, "WINEARCH=win64", "WINEDEBUG=-all,trace+eventlog", "DISPLAY=",
 		"WINEDLLOVERRIDES=mscoree,mshtml,winemenubuilder.exe=")
 }
 
