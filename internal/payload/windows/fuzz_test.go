@@ -2,6 +2,7 @@ package windows_test
 
 import (
 	"encoding/json"
+	"net/url"
 	"os"
 	"strings"
 	"testing"
@@ -42,6 +43,35 @@ func FuzzSyncML(f *testing.F) {
 			}
 		}
 	})
+}
+
+// However the path of a node is written that erases a PC, no raw command reaches it.
+func FuzzRawLocURI(f *testing.F) {
+	f.Add("./Device/Vendor/MSFT/RemoteWipe/doWipe")
+	f.Add("./Vendor/MSFT/%2552emote%57ipe/do%57ipe/%25zz")
+	f.Add("./User/Vendor%2fMSFT%2FRemoteWipe/doWipe")
+	f.Fuzz(func(t *testing.T, uri string) {
+		raw := &v1alpha1.RawAction{Windows: &v1alpha1.RawWindowsCommand{Verb: v1alpha1.RawExec, LocURI: uri}}
+		if windows.ValidateCommand(&v1alpha1.CommandAction{Type: v1alpha1.ActionRaw, Raw: raw}) != nil {
+			return
+		}
+		for name := range strings.SplitSeq(uri, "/") {
+			for range len(name) {
+				name = plain(name)
+			}
+			if path := "/" + strings.ToLower(name) + "/"; strings.Contains(path, "/remotewipe/") && strings.Contains(strings.ToLower(uri), "vendor/msft/") {
+				t.Errorf("%q passes", uri)
+			}
+		}
+	})
+}
+
+// plain decodes a name once, if it can be.
+func plain(name string) string {
+	if decoded, err := url.PathUnescape(name); err == nil {
+		return decoded
+	}
+	return name
 }
 
 // A value that was written once is written the same a second time.
