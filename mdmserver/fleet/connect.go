@@ -118,7 +118,6 @@ func (s *session) gather() (*work, error) {
 			return nil, err
 		}
 		w.targets = slices.DeleteFunc(w.targets, s.f.held)
-		w.targets = slices.DeleteFunc(w.targets, s.f.held)
 	}
 	if s.device.Intent == adminapi.IntentUnenroll { // its profiles go with the enrolment
 		return w, nil

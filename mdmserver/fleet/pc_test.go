@@ -272,3 +272,12 @@ func (p *pc) intend(i adminapi.Intent) {
 	_, err := p.PutIntents(p.ctx, adminapi.IntentBatch{Intents: []adminapi.DeviceIntent{{DeviceID: p.name, EnrollmentID: p.id.EnrollmentID, Intent: i}}})
 	p.must(err)
 }
+
+// fillable puts a disk under the store that a test can make full.
+func (w *world) fillable() *fullStore {
+	w.t.Helper()
+	disk := &fullStore{Store: w.store}
+	w.store = disk
+	w.Fleet = w.startFleet(w.enc)
+	return disk
+}

@@ -193,6 +193,7 @@ func TestWaysToUnenrolAPC(t *testing.T) {
 			p := w.newPC("A")
 			w.putProfile("ns/p", "v1", set(camera, "int", "0"))
 			p.assign("ns/p")
+			p.sync()
 			c.do(p)
 			p.wantSync(c.sent...)
 			if d := w.device("A"); d.State != adminapi.DeviceEnded || d.EndReason != c.want {

@@ -67,6 +67,7 @@ func TestWriting(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
+			disk := w.fillable()
 			p := w.newPC("A")
 			clear(p.nodes)
 			maps.Copy(p.nodes, c.has)
@@ -82,9 +83,9 @@ func TestWriting(t *testing.T) {
 			if got := p.sync(); slices.ContainsFunc(got, func(s string) bool { return !strings.HasPrefix(s, "Get ") }) {
 				t.Errorf("later: %v", got)
 			}
-			if got := p.sync(); len(got) > 0 {
-				t.Errorf("and then: %v", got)
-			}
+			w.must(w.FlushSeen(w.ctx))
+			disk.full = true // nothing is to be stored any more
+			p.wantSync()
 		})
 	}
 }
@@ -270,6 +271,16 @@ func TestMalformedProfileIsRefused(t *testing.T) {
 	w.putProfile("ns/p", "v1", set(nodeA, "chr", ""))
 	_, err := w.PutArtifact(w.ctx, adminapi.Artifact{Key: "ns/p", Scope: adminapi.ScopeSystem, Identifier: "x", Digest: "v2"})
 	w.wantCode(err, adminapi.CodeInvalid)
+}
+
+func TestDeviceThatContradictsItself(t *testing.T) {
+	w := newWorld(t)
+	p := w.newPC("A")
+	p.refuses["Add "+nodeA], p.refuses["Replace "+nodeA] = 418, 404
+	w.putProfile("ns/p", "v1", set(nodeA, "int", "1"))
+	p.assign("ns/p")
+	p.wantSync("Add "+nodeA, "Replace "+nodeA)
+	w.wantFailure("ns/p", nodeA, "404")
 }
 
 func TestAtomicThatFailsWithoutSayingWhere(t *testing.T) {

@@ -179,7 +179,9 @@ func TestFirstProfileByKeyWinsANode(t *testing.T) {
 	p.sync()
 	w.wantCounts("ns/b", 0, 1)
 	w.putProfile("ns/a", "v2", set(nodeA, "chr", "s3cret"))
+	w.drain()
 	p.sync()
+	w.wantFeed("artifact ns/a", "artifact ns/b", "device A") // it fails no longer
 	w.wantCounts("ns/a", 1, 0)
 	w.wantCounts("ns/b", 1, 0)
 	p.wantSync()

@@ -124,9 +124,7 @@ func TestSerialNumberOfAnotherEnrolmentBlocks(t *testing.T) {
 
 func TestIdleSessionWritesNothing(t *testing.T) {
 	w := newWorld(t)
-	disk := &fullStore{Store: w.store}
-	w.store = disk
-	w.Fleet = w.startFleet(w.enc)
+	disk := w.fillable()
 	p := w.newPC("A")
 	w.putProfile("ns/p", "v1", set(camera, "int", "0"))
 	p.assign("ns/p")
@@ -194,6 +192,20 @@ func TestClientThatNumbersItsSessionsAlike(t *testing.T) {
 	}
 }
 
+func TestSessionOfAnEarlierEnrolmentIsForgotten(t *testing.T) {
+	w := newWorld(t)
+	p := w.newPC("A")
+	w.putProfile("ns/p", "v1", set(camera, "int", "0"))
+	p.assign("ns/p")
+	old := p.open()
+	p.intend(adminapi.IntentRelease)
+	next := w.enrollPC("A")
+	next.session = p.session - 1 // Windows numbers the sessions of an enrolment from the beginning
+	if orders := next.open(); len(orders) != len(askedFirst) || reflect.DeepEqual(orders, old) {
+		t.Errorf("the first session of the enrolment gets %+v", orders)
+	}
+}
+
 func TestSessionThatBreaksOffIsMadeUpFor(t *testing.T) {
 	w := newWorld(t)
 	p := w.newPC("A")
@@ -225,7 +237,9 @@ func TestAnswersInSeveralMessages(t *testing.T) {
 	for len(orders) > 0 {
 		all := p.answer(orders)
 		part := all
-		part.More, part.Statuses, part.Results = true, all.Statuses[:1], nil
+		doubt := all.Statuses[0]
+		doubt.Code = 500
+		part.More, part.Statuses, part.Results = true, []fleet.WindowsStatus{all.Statuses[0], doubt}, nil // the first one counts
 		if got := p.say(part); len(got) > 0 {
 			t.Fatalf("a message that goes on got %+v", got)
 		}
