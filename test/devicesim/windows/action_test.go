@@ -150,3 +150,28 @@ func TestRunWithAnAgent(t *testing.T) {
 		t.Errorf("with an agent: %v, enrolled %v", err, pc.Enrolled())
 	}
 }
+
+func TestALoginWakesAPC(t *testing.T) {
+	s := newServer(t)
+	ctx, stop := context.WithCancel(t.Context())
+	sessions, ended := make(chan struct{}), make(chan error)
+	pc := s.enrolled(func(o *windows.Options) {
+		o.After = func(time.Duration) <-chan time.Time { return nil } // no poll is ever due
+		o.OnEvent = func(e devicesim.Event) {
+			if e.Kind == windows.EventSession {
+				sessions <- struct{}{}
+			}
+		}
+	})
+	go func() { ended <- pc.Run(ctx) }()
+	<-sessions // of the enrolment
+	pc.SetLogin(windows.LoginNone)
+	pc.SetLogin(windows.LoginUser)
+	<-sessions
+	pc.Sync()
+	<-sessions
+	stop()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}

@@ -88,6 +88,23 @@ func TestServerWantsTheProofItIsConfiguredFor(t *testing.T) {
 			t.Errorf("a digest alone: %d", code)
 		}
 	})
+	t.Run("forwarded certificate", func(t *testing.T) {
+		w := newWorld(t, func(c *serverconfig.Windows) {
+			c.ManagementHost = "" // the proxy ends TLS
+			c.Authentication = serverconfig.Authentication{Require: serverconfig.RequireCertificate, TrustedProxies: []string{"127.0.0.0/8", "::1/128"}}
+		})
+		pc := w.pc(1, nil)
+		fatal(t, pc.EnrollWithPassword(t.Context(), host, "ada@example.test", "any"))
+		if code := refusal(t, pc, unproven); code != http.StatusUnauthorized {
+			t.Errorf("without the header: %d", code)
+		}
+		session(t, pc, windows.SessionOptions{Forge: func(m *windows.Message) {
+			m.Header.Set("Client-Cert", ":"+base64.StdEncoding.EncodeToString(pc.Identity().Certificate.Raw)+":")
+		}})
+		if d := w.known(pc); d.Authentication != adminapi.AuthForwarded || d.State != adminapi.DeviceEnrolled {
+			t.Errorf("%+v", d)
+		}
+	})
 	for _, header := range []string{"MS-Signature", "MDM-Signature"} {
 		t.Run(header, func(t *testing.T) {
 			w := newWorld(t, func(c *serverconfig.Windows) { c.Authentication.Require = serverconfig.RequireSignature })

@@ -102,6 +102,11 @@ func TestServerLetsNobodyTakeAPCOver(t *testing.T) {
 			t.Errorf("another PC of this serial number: %+v", d)
 		}
 	}
+	status := new(windows.HTTPError)
+	clone := w.pc(3, func(o *windows.Options) { o.SerialNumber = pc.Hardware().SerialNumber })
+	if err := clone.EnrollByAgent(t.Context(), host, "any"); !errors.As(err, &status) || clone.NodeKey() != "" {
+		t.Errorf("an agent on a PC of this serial number: %v", err)
+	}
 	session(t, pc, windows.SessionOptions{})
 	if after := w.known(pc); after.EnrollmentID != before.EnrollmentID || after.State != adminapi.DeviceEnrolled {
 		t.Errorf("before %+v, after %+v", before, after)

@@ -1,10 +1,12 @@
 package windows_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kubemdm/kubemdm/internal/adminapi"
 	"github.com/kubemdm/kubemdm/internal/serverconfig"
@@ -170,6 +172,31 @@ func TestServerRenewsPCs(t *testing.T) {
 	if _, err := pc.RequestRenewal(t.Context(), old, key); err == nil {
 		t.Error("a certificate that was replaced renews")
 	}
+}
+
+// Left to itself, a PC renews when its certificate comes to its end.
+func TestPCsRenewInTime(t *testing.T) {
+	w := newWorld(t, func(c *serverconfig.Windows) {
+		c.Identity.RenewBefore = c.Identity.Validity - serverconfig.Duration(24*time.Hour)
+	})
+	renewed := make(chan struct{}, 1)
+	ctx, stop := context.WithCancel(t.Context())
+	pc, _ := w.enrolled(1, func(o *windows.Options) {
+		o.Now = func() time.Time { return time.Now().Add(25 * time.Hour) } // its clock, not the server's
+		o.OnEvent = func(e devicesim.Event) {
+			if e.Kind == devicesim.EventRenewed {
+				stop()
+				renewed <- struct{}{}
+			}
+		}
+	})
+	old := pc.Identity().Certificate
+	_ = pc.Run(ctx)
+	<-renewed
+	if pc.Identity().Certificate.Equal(old) {
+		t.Error("the certificate is the old one")
+	}
+	session(t, pc, windows.SessionOptions{})
 }
 
 func TestServerWithFlakyNetwork(t *testing.T) {

@@ -1,6 +1,7 @@
 package windows_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -160,6 +161,26 @@ func TestServerWaitsForUsers(t *testing.T) {
 	w.settled(pc, "menu")
 	if n, _ := pc.Node(start); n.Data != "1" {
 		t.Errorf("with the user: %+v", n)
+	}
+}
+
+// A profile that is longer than a message comes in pages.
+func TestServerSendsLongProfiles(t *testing.T) {
+	w := newWorld(t, nil)
+	pc, d := w.enrolled(1, nil)
+	commands := []adminapi.SyncMLCommand{}
+	for i := range 700 {
+		commands = append(commands, set(fmt.Sprintf("%sLong/N%d", areas, i), "chr", strings.Repeat("x", 1000)))
+	}
+	w.publish("long", "1", adminapi.ScopeSystem, commands, d)
+	report := session(t, pc, windows.SessionOptions{})
+	if a := w.artifact("long"); a.Installed != 1 || report.Messages < 4 {
+		t.Errorf("%d messages: %+v", report.Messages, a)
+	}
+	w.assign(d)
+	session(t, pc, windows.SessionOptions{})
+	if _, has := pc.Node(areas + "Long/N699"); has {
+		t.Error("the end of a long profile was not removed")
 	}
 }
 

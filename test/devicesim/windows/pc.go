@@ -39,7 +39,8 @@ type Options struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Network stands between the PC and its server.
 	Network *devicesim.Network
-	// Key makes the key of each identity: devicesim.NewKey, or Key of a devicesim.KeyPool.
+	// Key makes the key of each identity: devicesim.NewKey, or Key of a devicesim.KeyPool that is large enough: a server takes one key that comes twice with
+	// the same token for a device that tries again.
 	Key func() (*rsa.PrivateKey, error)
 	// LegacyCSR writes requests as Windows 10 19043 does: the common name is a PrintableString that holds '!' and NUL.
 	LegacyCSR bool

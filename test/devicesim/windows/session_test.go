@@ -1,12 +1,14 @@
 package windows_test
 
 import (
+	"encoding/base64"
 	"errors"
 	"maps"
 	"net/http"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kubemdm/kubemdm/test/devicesim"
 	"github.com/kubemdm/kubemdm/test/devicesim/windows"
@@ -243,6 +245,52 @@ func TestLostRepliesAreAskedForAgain(t *testing.T) {
 	network.LoseEvery(1, devicesim.LoseRequest)
 	if _, err := pc.Session(t.Context(), windows.SessionOptions{}); !errors.Is(err, devicesim.ErrNetwork) {
 		t.Errorf("without a network: %v", err)
+	}
+}
+
+func TestBasicCredentials(t *testing.T) {
+	s := newServer(t)
+	s.demand = 0
+	s.doc = func(doc string) string {
+		at := strings.LastIndex(doc, `value="DIGEST"`)
+		return doc[:at] + `value="BASIC"` + doc[at+len(`value="DIGEST"`):]
+	}
+	session(t, s.enrolled(nil), windows.SessionOptions{})
+	if want := base64.StdEncoding.EncodeToString([]byte(user + ":" + secret)); s.heard[0].Cred != want {
+		t.Errorf("credentials %s", s.heard[0].Cred)
+	}
+}
+
+// A server that is busy says when to come back.
+func TestBusyServersAreGivenTheirTime(t *testing.T) {
+	s := newServer(t)
+	var waits []time.Duration
+	pc := s.enrolled(func(o *windows.Options) {
+		o.After = func(d time.Duration) <-chan time.Time {
+			waits = append(waits, d)
+			s.raw = nil
+			return atOnce(d)
+		}
+	})
+	for status, want := range map[int]time.Duration{http.StatusTooManyRequests: 7 * time.Second, http.StatusServiceUnavailable: 30 * time.Second} {
+		waits = nil
+		s.raw = func(w http.ResponseWriter, _ string) {
+			w.Header().Set("Retry-After", "7")
+			w.Header().Set("Content-Length", "0")
+			w.WriteHeader(status)
+		}
+		session(t, pc, windows.SessionOptions{})
+		if len(waits) != 1 || waits[0] != want {
+			t.Errorf("after %d waited %v", status, waits)
+		}
+	}
+	s.raw = func(w http.ResponseWriter, _ string) {
+		w.Header().Set("Content-Length", "0")
+		w.WriteHeader(http.StatusNotFound)
+	}
+	status := new(windows.HTTPError)
+	if _, err := pc.Session(t.Context(), windows.SessionOptions{}); !errors.As(err, &status) || status.Status != http.StatusNotFound {
+		t.Errorf("nobody there: %v", err)
 	}
 }
 
