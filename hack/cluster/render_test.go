@@ -2,14 +2,12 @@ package main
 
 import (
 	"bytes"
-	"flag"
 	"fmt"
 	"os"
-	"path/filepath"
 	"testing"
-)
 
-var update = flag.Bool("update", false, "write the golden files anew")
+	"github.com/kubemdm/kubemdm/test/golden"
+)
 
 // testCluster has its state and its binaries at made-up places.
 func testCluster() *cluster {
@@ -26,7 +24,7 @@ func TestRenderedFiles(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			compareGolden(t, name, got)
+			golden.Check(t, "testdata/"+name+".golden", got)
 		})
 	}
 	t.Run("kubeconfig", func(t *testing.T) {
@@ -36,7 +34,7 @@ func TestRenderedFiles(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		compareGolden(t, "kubeconfig", got)
+		golden.Check(t, "testdata/kubeconfig.golden", got)
 	})
 }
 
@@ -53,7 +51,7 @@ func TestDaemonArguments(t *testing.T) {
 			fmt.Fprintf(&got, "  %s\n", arg)
 		}
 	}
-	compareGolden(t, "daemons", got.Bytes())
+	golden.Check(t, "testdata/daemons.golden", got.Bytes())
 }
 
 func TestConfigureNamesItsFolderByContent(t *testing.T) {
@@ -84,22 +82,5 @@ func TestConfigureNamesItsFolderByContent(t *testing.T) {
 	}
 	if !bytes.Contains(admin, []byte(c.server())) {
 		t.Errorf("the administrator's kubeconfig does not lead to %s", c.server())
-	}
-}
-
-func compareGolden(t *testing.T, name string, got []byte) {
-	t.Helper()
-	file := filepath.Join("testdata", name+".golden")
-	if *update {
-		if err := os.WriteFile(file, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Errorf("%s differs from %s (run with -update if that is right):\n%s", name, file, got)
 	}
 }

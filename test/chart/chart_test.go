@@ -4,10 +4,8 @@ package chart
 import (
 	"bytes"
 	"errors"
-	"flag"
 	"io"
 	"maps"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"reflect"
@@ -18,9 +16,9 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	sigsyaml "sigs.k8s.io/yaml"
-)
 
-var update = flag.Bool("update", false, "write the golden files")
+	"github.com/kubemdm/kubemdm/test/golden"
+)
 
 const (
 	root  = "../.."
@@ -79,16 +77,7 @@ func TestRendering(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			out, err := template(t, args...)
 			must(t, err)
-			golden := filepath.Join("testdata", name+".yaml")
-			rendered := written(t, out)
-			if *update {
-				must(t, os.WriteFile(golden, rendered, 0o600))
-			}
-			want, err := os.ReadFile(golden)
-			must(t, err)
-			if !bytes.Equal(rendered, want) {
-				t.Errorf("another rendering than %s; see the difference with -update and git diff", golden)
-			}
+			golden.Check(t, filepath.Join("testdata", name+".yaml"), written(t, out))
 		})
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -13,9 +12,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
-)
 
-var update = flag.Bool("update", false, "rewrite testdata/*.modules")
+	"github.com/kubemdm/kubemdm/test/golden"
+)
 
 func TestNobodyBreaksTheRules(t *testing.T) {
 	for _, line := range Violations(Rules, goList(t, "./...")) {
@@ -32,19 +31,7 @@ func TestModulesOfTheBinaries(t *testing.T) {
 	for _, dir := range binaries {
 		binary := filepath.Base(dir)
 		t.Run(binary, func(t *testing.T) {
-			golden, got := filepath.Join("testdata", binary+".modules"), modulesOf(t, "./cmd/"+binary)
-			if *update {
-				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got != string(want) {
-				t.Errorf("cmd/%s is built from other modules than %s lists; if that is meant, run go test ./test/imports -update\ngot:\n%s", binary, golden, got)
-			}
+			golden.Check(t, filepath.Join("testdata", binary+".modules"), []byte(modulesOf(t, "./cmd/"+binary)))
 		})
 	}
 }

@@ -2,8 +2,6 @@ package owned_test
 
 import (
 	"bytes"
-	"flag"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -25,9 +23,8 @@ import (
 	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
 	"github.com/kubemdm/kubemdm/controllers/internal/owned"
 	"github.com/kubemdm/kubemdm/internal/serverconfig"
+	"github.com/kubemdm/kubemdm/test/golden"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
 
 // minimal is what a user who writes only what is required gets: the defaults are the API server's.
 func minimal() owned.Server {
@@ -126,11 +123,11 @@ func TestGolden(t *testing.T) {
 		"given-secret": append(secretTLS.ServingPKI(), secretTLS.StatefulSet()),
 		"address":      address.ServingPKI(),
 	} {
-		t.Run(name, func(t *testing.T) { golden(t, name, objects) })
+		t.Run(name, func(t *testing.T) { compare(t, name, objects) })
 	}
 }
 
-func golden(t *testing.T, name string, objects []client.Object) {
+func compare(t *testing.T, name string, objects []client.Object) {
 	t.Helper()
 	var got bytes.Buffer
 	for _, obj := range objects {
@@ -146,19 +143,7 @@ func golden(t *testing.T, name string, objects []client.Object) {
 		got.WriteString("---\n")
 		got.Write(b)
 	}
-	file := filepath.Join("testdata", name+".yaml")
-	if *update {
-		if err := os.WriteFile(file, got.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got.Bytes(), want) {
-		t.Errorf("%s differs; run go test -update ./controllers/internal/owned and look at the difference:\n%s", file, got.Bytes())
-	}
+	golden.Check(t, filepath.Join("testdata", name+".yaml"), got.Bytes())
 }
 
 func TestConfigIsWhatTheServerReads(t *testing.T) {

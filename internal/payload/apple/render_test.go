@@ -3,7 +3,6 @@ package apple_test
 import (
 	"encoding/base64"
 	"errors"
-	"flag"
 	"maps"
 	"os"
 	"path/filepath"
@@ -19,9 +18,8 @@ import (
 	"github.com/kubemdm/kubemdm/internal/adminapi"
 	"github.com/kubemdm/kubemdm/internal/payload/apple"
 	"github.com/kubemdm/kubemdm/internal/payload/content"
+	"github.com/kubemdm/kubemdm/test/golden"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 var (
 	wifiPassword = v1alpha1.KeyReference{Name: "wifi", Key: "password"}
@@ -113,19 +111,7 @@ func TestRender(t *testing.T) {
 				t.Fatal(err)
 			}
 			text := "identifier " + got.Identifier + "\ndigest " + got.Digest + "\n" + string(got.Template)
-			golden := filepath.Join("testdata", name+".golden")
-			if *update {
-				if err := os.WriteFile(golden, []byte(text), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if text != string(want) {
-				t.Errorf("rendered otherwise than %s says (go test -update if that is meant: it reinstalls profiles on every device):\n%s", golden, text)
-			}
+			golden.Check(t, filepath.Join("testdata", name+".golden"), []byte(text)) // another result installs profiles again on every device
 		})
 	}
 }

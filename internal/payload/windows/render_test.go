@@ -3,7 +3,6 @@ package windows_test
 import (
 	"bytes"
 	"encoding/json"
-	"flag"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,9 +15,8 @@ import (
 	"github.com/kubemdm/kubemdm/api/v1alpha1"
 	"github.com/kubemdm/kubemdm/internal/payload/content"
 	"github.com/kubemdm/kubemdm/internal/payload/windows"
+	"github.com/kubemdm/kubemdm/test/golden"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
 
 const (
 	lockTimeout = "./Device/Vendor/MSFT/Policy/Config/DeviceLock/MaxInactivityTimeDeviceLock"
@@ -131,19 +129,7 @@ func TestRender(t *testing.T) {
 
 func compare(t *testing.T, name string, got []byte) {
 	t.Helper()
-	golden := filepath.Join("testdata", name+".golden")
-	if *update {
-		if err := os.WriteFile(golden, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Errorf("rendered otherwise than %s says (go test -update if that is meant: it applies profiles again on every device):\n%s", golden, got)
-	}
+	golden.Check(t, filepath.Join("testdata", name+".golden"), got) // another result applies profiles again on every device
 }
 
 // A restored cluster has new UIDs, resource versions and times, and must apply nothing again.

@@ -1,10 +1,7 @@
 package command_test
 
 import (
-	"bytes"
 	"errors"
-	"flag"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,9 +9,8 @@ import (
 	"github.com/kubemdm/kubemdm/internal/adminapi"
 	"github.com/kubemdm/kubemdm/mdmserver/apple/command"
 	"github.com/kubemdm/kubemdm/mdmserver/fleet"
+	"github.com/kubemdm/kubemdm/test/golden"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
 
 var errSigning = errors.New("no certificate")
 
@@ -94,19 +90,7 @@ func TestEncode(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			path := filepath.Join("testdata", name+".plist")
-			if *update {
-				if err := os.WriteFile(path, got, 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !bytes.Equal(got, want) {
-				t.Errorf("%s differs; run the test with -update and look at the change:\n%s", path, got)
-			}
+			golden.Check(t, filepath.Join("testdata", name+".plist"), got)
 		})
 	}
 }

@@ -5,8 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"flag"
-	"os"
 	"path/filepath"
 	"testing"
 
@@ -16,9 +14,8 @@ import (
 	"github.com/kubemdm/kubemdm/mdmserver/apple/profile"
 	"github.com/kubemdm/kubemdm/mdmserver/fleet"
 	"github.com/kubemdm/kubemdm/mdmserver/identity/identitytest"
+	"github.com/kubemdm/kubemdm/test/golden"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
 
 var enrollment = profile.Enrollment{
 	Params: fleet.EnrollmentParams{
@@ -46,19 +43,7 @@ func TestEnrollmentProfile(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			path := filepath.Join("testdata", name+".mobileconfig")
-			if *update {
-				if err := os.WriteFile(path, got, 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !bytes.Equal(got, want) {
-				t.Errorf("%s differs; run the test with -update and look at the change:\n%s", path, got)
-			}
+			golden.Check(t, filepath.Join("testdata", name+".mobileconfig"), got)
 		})
 	}
 }

@@ -5,34 +5,16 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/kubemdm/kubemdm/mdmserver/windows/wire"
+	"github.com/kubemdm/kubemdm/test/golden"
 )
 
 // hostile is what must come out as text, wherever it goes in.
 const hostile = `</s:Body>"'&<x a="`
-
-func golden(t *testing.T, name string, got []byte) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Errorf("%s differs; run the test with -update and look at the change:\n%s", path, got)
-	}
-}
 
 // wellFormed fails the test unless the document can be read, and returns its text.
 func wellFormed(t *testing.T, document []byte) string {
@@ -87,7 +69,7 @@ func TestReplies(t *testing.T) {
 			if _, isFault := c.body.(*wire.Fault); bytes.Contains(got, []byte("s:fault")) != isFault {
 				t.Error("clients tell a fault by that word")
 			}
-			golden(t, name+".xml", got)
+			golden.Check(t, "testdata/"+name+".xml", got)
 		})
 	}
 }

@@ -1,7 +1,6 @@
 package wire_test
 
 import (
-	"flag"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -11,9 +10,8 @@ import (
 
 	"github.com/kubemdm/kubemdm/mdmserver/windows/wire"
 	"github.com/kubemdm/kubemdm/test/conformance"
+	"github.com/kubemdm/kubemdm/test/golden"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 // reply has one of everything that a server says, and of what a client says in Cred, Results and MoreData.
 var reply = wire.Message{
@@ -38,20 +36,7 @@ var reply = wire.Message{
 }
 
 func TestEncodeSyncML(t *testing.T) {
-	const golden = "testdata/syncml_reply.xml"
-	got := reply.Encode()
-	if *update {
-		if err := os.WriteFile(golden, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(got) != string(want) {
-		t.Errorf("got\n%s\nwant\n%s", got, want)
-	}
+	golden.Check(t, "testdata/syncml_reply.xml", reply.Encode())
 }
 
 func TestWhatIsEncodedIsDecoded(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/kubemdm/kubemdm/mdmserver/windows/wire"
+	"github.com/kubemdm/kubemdm/test/golden"
 )
 
 func enrolled() wire.Provisioning {
@@ -37,7 +38,7 @@ func TestProvisioning(t *testing.T) {
 				t.Fatal(err)
 			}
 			wellFormed(t, got)
-			golden(t, name+".xml", got)
+			golden.Check(t, "testdata/"+name+".xml", got)
 		})
 	}
 }
