@@ -9,7 +9,7 @@ import (
 )
 
 // maxElements bounds the memory that a document of the largest size can take.
-const maxElements = 100_000
+const maxElements = 50_000
 
 var (
 	errElements = errors.New("it has too many elements")
