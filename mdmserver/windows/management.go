@@ -118,7 +118,7 @@ func (h *management) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	m, err := wire.DecodeSyncML(body)
 	if err != nil {
-		h.log.Info("refused a message that is no SyncML", "err", err)
+		h.log.Info("refused a message that is no SyncML", "bytes", len(body)) // the error may quote it
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}

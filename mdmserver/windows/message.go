@@ -21,8 +21,11 @@ const (
 	maxAlertData = 4096
 )
 
-// maxMessages is how many messages of one session may ask for the next without end.
+// maxMessages is the last message of a session after which the next is asked for: a package of a device ends some time.
 const maxMessages = 500
+
+// codeFailed is what a status without a code counts as.
+const codeFailed = 500
 
 // tell turns what a device sent into what fleet is told. goesOn is true when the package may go on in another message: Final is missing, which real
 // clients also leave out of messages that only answer.
@@ -52,7 +55,7 @@ func tellStatus(t *fleet.WindowsMessage, c wire.Command) {
 	}
 	code, err := strconv.Atoi(c.Data)
 	if err != nil {
-		code, _ = strconv.Atoi(wire.StatusFailed)
+		code = codeFailed
 	}
 	t.Statuses = append(t.Statuses, fleet.WindowsStatus{MsgRef: c.MsgRef, CmdRef: c.CmdRef, Code: code, OriginalError: clip(c.OriginalError, maxAlertName)})
 }

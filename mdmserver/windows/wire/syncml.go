@@ -37,7 +37,6 @@ const (
 	AlertClientInitiated = "1201"
 	AlertNextMessage     = "1222"
 	AlertAbort           = "1223"
-	AlertClientEvent     = "1224"
 )
 
 // Message is a SyncML message, of either side.
