@@ -23,6 +23,8 @@ type pc struct {
 	// refuses maps "Verb LocURI" to the status of a command that is not carried out; original to its HRESULT.
 	refuses  map[string]int
 	original map[string]string
+	// mood, if set, refuses commands as it likes: 0 carries one out.
+	mood func(adminapi.SyncMLCommand) int
 	// reads changes what a Get of a node brings.
 	reads map[string]string
 	// silent are the orders, as in refuses, that get no answer.
@@ -158,6 +160,9 @@ func (p *pc) carryOutOne(m *fleet.WindowsMessage, ref, id string, c adminapi.Syn
 		return
 	}
 	code := p.refuses[words]
+	if p.mood != nil {
+		code = p.mood(c)
+	}
 	if code == 0 {
 		code = p.execute(c)
 	}

@@ -206,6 +206,19 @@ func TestSessionOfAnEarlierEnrolmentIsForgotten(t *testing.T) {
 	}
 }
 
+func TestSessionThatCannotBeReadBeginsAnew(t *testing.T) {
+	w := newWorld(t)
+	p := w.newPC("A")
+	w.putProfile("ns/p", "v1", set(camera, "int", "0"))
+	p.assign("ns/p")
+	p.open()
+	w.must(w.store.Update(w.ctx, func(tx fleet.Tx) error {
+		return tx.PutSession(fleet.SessionRow{DeviceID: "A", SessionID: "1", MsgID: "1", State: []byte("garbage"), UpdatedAt: w.clock.Now()})
+	}))
+	p.sync()
+	w.wantCounts("ns/p", 1, 0)
+}
+
 func TestSessionThatBreaksOffIsMadeUpFor(t *testing.T) {
 	w := newWorld(t)
 	p := w.newPC("A")

@@ -94,22 +94,23 @@ func get(locURI string) step {
 	return step{Command: adminapi.SyncMLCommand{Verb: adminapi.VerbGet, LocURI: locURI}}
 }
 
-// load reads the session of the device; that of an earlier enrolment is forgotten.
+// load reads the session of the device. One of an earlier enrolment is forgotten, and so is one that cannot be read: nothing is lost with it that is not
+// done again.
 func (s *winSession) load() error {
 	s.row, s.state = &SessionRow{DeviceID: s.device.ID}, &sessionState{EnrollmentID: s.device.EnrollmentID}
 	row, err := s.tx.Session(s.device.ID)
 	if err != nil || row == nil {
 		return err
 	}
-	plain, err := s.f.open(row.State, sealedSession, s.device.ID)
-	if err != nil {
-		return err
-	}
 	state := &sessionState{}
-	if err := json.Unmarshal(plain, state); err != nil {
-		return fmt.Errorf("reading a stored session: %w", err)
+	plain, err := s.f.open(row.State, sealedSession, s.device.ID)
+	if err == nil {
+		err = json.Unmarshal(plain, state)
 	}
-	if state.EnrollmentID == s.device.EnrollmentID {
+	switch {
+	case err != nil:
+		s.f.opts.Log.Error("a stored session cannot be read; it begins anew", "error", err)
+	case state.EnrollmentID == s.device.EnrollmentID:
 		s.row, s.state = row, state
 	}
 	return nil
