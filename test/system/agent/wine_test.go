@@ -80,7 +80,7 @@ func build(t *testing.T, target string, args ...string) {
 
 // env gives Wine a home in the prefix, keeps it from asking for anything or opening a window, and has it print what is written to the event log.
 func (p *prefix) env() []string {
-	return append(os.Environ(), "WINEPREFIX="+filepath.Join(p.dir, "wine"), "HOME="+p.dir, "WINEARCH=win64", "WINEDEBUG=-all,trace+eventlog", "DISPLAY=",
+	return append(os.Environ(), "WINEPREFIX="+filepath.Join(p.dir, "wine"), "HOME="+p.dir, "TMPDIR="+p.dir, "WINEARCH=win64", "WINEDEBUG=-all,trace+eventlog", "DISPLAY=",
 		"WINEDLLOVERRIDES=mscoree,mshtml,winemenubuilder.exe=")
 }
 

@@ -34,23 +34,28 @@ func createFolder(path string) error {
 	if err := windows.CreateDirectory(name, attributes); !errors.Is(err, windows.ERROR_ALREADY_EXISTS) {
 		return err
 	}
-	return checkOwner(path, me)
+	return adoptFolder(path, me, attributes.SecurityDescriptor)
 }
 
-// checkOwner accepts a folder that belongs to this account or to one that may do everything anyhow.
-func checkOwner(path string, me *windows.SID) error {
-	descriptor, err := windows.GetNamedSecurityInfo(path, windows.SE_FILE_OBJECT, windows.OWNER_SECURITY_INFORMATION)
+// adoptFolder gives a folder that is there the access rights of a descriptor, if it belongs to this account or to one that may do everything anyhow.
+func adoptFolder(path string, me *windows.SID, rights *windows.SECURITY_DESCRIPTOR) error {
+	found, err := windows.GetNamedSecurityInfo(path, windows.SE_FILE_OBJECT, windows.OWNER_SECURITY_INFORMATION)
 	if err != nil {
 		return err
 	}
-	owner, _, err := descriptor.Owner()
+	owner, _, err := found.Owner()
 	if err != nil {
 		return err
 	}
-	if owner.Equals(me) || owner.IsWellKnown(windows.WinLocalSystemSid) || owner.IsWellKnown(windows.WinBuiltinAdministratorsSid) {
-		return nil
+	if !owner.Equals(me) && !owner.IsWellKnown(windows.WinLocalSystemSid) && !owner.IsWellKnown(windows.WinBuiltinAdministratorsSid) {
+		return errForeignFolder
 	}
-	return errForeignFolder
+	list, _, err := rights.DACL()
+	if err != nil {
+		return err
+	}
+	const parts = windows.DACL_SECURITY_INFORMATION | windows.PROTECTED_DACL_SECURITY_INFORMATION
+	return windows.SetNamedSecurityInfo(path, windows.SE_FILE_OBJECT, parts, nil, nil, list, nil)
 }
 
 func writePrivate(path string, content []byte) error {

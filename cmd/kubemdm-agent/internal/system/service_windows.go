@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/windows"
+	"golang.org/x/sys/windows/registry"
 	"golang.org/x/sys/windows/svc"
 	eventsource "golang.org/x/sys/windows/svc/eventlog"
 	"golang.org/x/sys/windows/svc/mgr"
@@ -32,11 +32,13 @@ const (
 
 var errNoChange = fmt.Errorf("the service %s does not change its state within %v", serviceName, tryFor)
 
-// InstallService registers an executable with its arguments as the agent's service, or changes the one that is there, and starts it. The arguments hold
-// no spaces.
-func (Windows) InstallService(executable string, args ...string) error {
+// InstallService registers an executable with its arguments as the agent's service, in place of the one that may be there and is stopped, and starts it.
+func (w Windows) InstallService(executable string, args ...string) error {
+	if err := w.RemoveService(); err != nil {
+		return err
+	}
 	return withManager(func(m *mgr.Mgr) error {
-		service, err := createOrUpdate(m, executable, args)
+		service, err := create(m, executable, args)
 		if err != nil {
 			return fmt.Errorf("installing the service %s: %w", serviceName, err)
 		}
@@ -52,20 +54,19 @@ func (Windows) InstallService(executable string, args ...string) error {
 	})
 }
 
-func createOrUpdate(m *mgr.Mgr, executable string, args []string) (*mgr.Service, error) {
-	config := mgr.Config{
-		ServiceType: windows.SERVICE_WIN32_OWN_PROCESS, StartType: mgr.StartAutomatic, ErrorControl: mgr.ErrorNormal,
-		DisplayName: "KubeMDM Agent", Description: "Enrols this PC in the device management of your organisation.",
-	}
-	service, err := m.OpenService(serviceName)
-	if err == nil {
-		config.BinaryPathName = `"` + executable + `" ` + strings.Join(args, " ")
-		return service, service.UpdateConfig(config)
-	}
-	if err := eventsource.InstallAsEventCreate(serviceName, eventsource.Info|eventsource.Warning|eventsource.Error); err != nil {
+// create waits while somebody, such as the console of services, still looks at a service that was removed.
+func create(m *mgr.Mgr, executable string, args []string) (service *mgr.Service, err error) {
+	if err := errors.Join(removeEvents(), eventsource.InstallAsEventCreate(serviceName, eventsource.Info|eventsource.Warning|eventsource.Error)); err != nil {
 		return nil, err
 	}
-	return m.CreateService(serviceName, executable, config, args...)
+	err = within(func() (bool, error) {
+		service, err = m.CreateService(serviceName, executable, mgr.Config{
+			StartType: mgr.StartAutomatic, ErrorControl: mgr.ErrorNormal,
+			DisplayName: "KubeMDM Agent", Description: "Enrols this PC in the device management of your organisation.",
+		}, args...)
+		return !errors.Is(err, windows.ERROR_SERVICE_MARKED_FOR_DELETE), err
+	})
+	return service, err
 }
 
 // start waits while Windows is busy with other services, as it is for a while after its own start.
@@ -106,8 +107,16 @@ func within(try func() (done bool, err error)) error {
 // RemoveService removes the agent's service, which is stopped, and the source of its events; there may be none.
 func (Windows) RemoveService() error {
 	return withService(func(service *mgr.Service) error {
-		return errors.Join(service.Delete(), eventsource.Remove(serviceName))
+		return errors.Join(service.Delete(), removeEvents())
 	})
+}
+
+// removeEvents removes the source of events; there may be none.
+func removeEvents() error {
+	if err := eventsource.Remove(serviceName); !errors.Is(err, registry.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // ServiceState is "running", "stopped", "changing" or "not installed".
