@@ -129,7 +129,7 @@ func (s *session) post(ctx context.Context, body []byte) (*Answer, error) {
 		if err != nil {
 			return nil, err
 		}
-		answer, err := s.pc.Send(ctx, m)
+		answer, err := s.line.send(ctx, m)
 		if err == nil && answer.Status == http.StatusOK {
 			return answer, nil
 		}

@@ -68,15 +68,36 @@ func malformed(format string, args ...any) error {
 // Send sends a message over a connection of its own and returns the answer if it has a form that Windows reads: with Content-Length, neither
 // chunked nor compressed (MS-MDE2 section 3.1; Microsoft's enrolment guide says so three times).
 func (pc *PC) Send(ctx context.Context, m Message) (*Answer, error) {
+	l := &line{pc: pc}
+	defer l.hangUp()
+	return l.send(ctx, m)
+}
+
+// line keeps a connection open from message to message while the identity is the same.
+type line struct {
+	pc        *PC
+	identity  *devicesim.Identity
+	transport *http.Transport // nil before the first message
+}
+
+func (l *line) hangUp() {
+	if l.transport != nil {
+		l.transport.CloseIdleConnections()
+	}
+}
+
+func (l *line) send(ctx context.Context, m Message) (*Answer, error) {
+	if l.transport == nil || l.identity != m.Identity {
+		l.hangUp()
+		l.identity, l.transport = m.Identity, l.pc.transport(m.Identity)
+	}
 	request, err := http.NewRequestWithContext(ctx, m.Method, m.URL, strings.NewReader(string(m.Body)))
 	if err != nil {
 		return nil, fmt.Errorf("making request: %w", err)
 	}
 	request.Header = m.Header
 	request.Header.Set("Accept-Encoding", "gzip, deflate")
-	transport := pc.transport(m.Identity)
-	defer transport.CloseIdleConnections()
-	client := &http.Client{Transport: pc.opts.Network.Over(transport), Timeout: requestTimeout, CheckRedirect: toHTTPSOnly}
+	client := &http.Client{Transport: l.pc.opts.Network.Over(l.transport), Timeout: requestTimeout, CheckRedirect: toHTTPSOnly}
 	response, err := client.Do(request)
 	if failed := new(url.Error); errors.As(err, &failed) {
 		err = failed.Err

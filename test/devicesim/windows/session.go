@@ -73,6 +73,7 @@ type session struct {
 	consequences []func()
 	events       []devicesim.Event
 	crashed      bool
+	line         line
 }
 
 // Session talks to the server until it has no more commands.
@@ -89,12 +90,13 @@ func (pc *PC) Session(ctx context.Context, opts SessionOptions) (*Report, error)
 func (pc *PC) session(ctx context.Context, e *enrollment, opts SessionOptions) (*Report, error) {
 	pc.mu.Lock()
 	pc.sessions++
-	s := &session{pc: pc, e: e, opts: opts, id: pc.sessionID(), report: &Report{}}
+	s := &session{pc: pc, e: e, opts: opts, id: pc.sessionID(), report: &Report{}, line: line{pc: pc}}
 	if s.opts.Login == "" {
 		s.opts.Login = pc.login
 	}
 	pc.tree.advanceInstalls(pc.nextMSI)
 	pc.mu.Unlock()
+	defer s.line.hangUp()
 	err := s.run(ctx)
 	if err != nil {
 		return s.report, fmt.Errorf("session %s: %w", s.id, err)
