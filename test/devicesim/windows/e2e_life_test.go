@@ -232,6 +232,26 @@ func TestServerWithFlakyNetwork(t *testing.T) {
 	}
 }
 
+// A server that starts again before any message of a session goes on with it, and does nothing twice.
+func TestServerGoesOnWithASession(t *testing.T) {
+	w := newWorld(t, nil)
+	pc, d := w.enrolled(1, nil)
+	w.publish("desk", "1", adminapi.ScopeSystem, []adminapi.SyncMLCommand{set(camera, "int", "0")}, d)
+	w.order(d, "restart", restart)
+	messages := 0
+	report := session(t, pc, windows.SessionOptions{Forge: func(*windows.Message) {
+		messages++
+		w.stop()
+		w.start()
+	}})
+	if messages < 3 || report.Messages != messages {
+		t.Errorf("%d messages in %d attempts", report.Messages, messages)
+	}
+	if r, a := w.outcome(d, "restart"), w.artifact("desk"); r.State != adminapi.TargetSucceeded || pc.Restarts() != 1 || a.Installed != 1 {
+		t.Errorf("restarted %d times: %+v, %+v", pc.Restarts(), r, a)
+	}
+}
+
 func TestServerPutsUpWithHabits(t *testing.T) {
 	for name, habits := range map[string]windows.Habits{
 		"no status of SyncHdr":      {OmitHeaderStatus: true},

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -29,6 +30,7 @@ type world struct {
 	t       *testing.T
 	addrs   mdmserver.Addresses
 	network *devicesim.Network
+	stop    func() // ends the server gracefully
 }
 
 func newWorld(t *testing.T, adjust func(*serverconfig.Windows)) *world {
@@ -39,19 +41,26 @@ func newWorld(t *testing.T, adjust func(*serverconfig.Windows)) *world {
 	if adjust != nil {
 		adjust(w.Config.Windows)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	s, err := mdmserver.Start(ctx, w.Config, slog.New(slog.DiscardHandler), "test")
-	fatal(t, err)
-	served := make(chan error, 1)
-	go func() { served <- s.Serve(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		check(t, <-served)
-	})
-	w.addrs = s.Addresses()
-	w.Client = w.Manager(t, w.addrs.Admin.String())
+	w.start()
 	w.token(adminapi.Token{Key: "fleet/any"})
 	return w
+}
+
+// start runs a server on the files as they are, which may be those of an earlier one.
+func (w *world) start() {
+	w.t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	s, err := mdmserver.Start(ctx, w.Config, slog.New(slog.DiscardHandler), "test")
+	fatal(w.t, err)
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(ctx) }()
+	w.stop = sync.OnceFunc(func() {
+		stop()
+		check(w.t, <-served)
+	})
+	w.t.Cleanup(w.stop)
+	w.addrs = s.Addresses()
+	w.Client = w.Manager(w.t, w.addrs.Admin.String())
 }
 
 // token stores a token whose secret is the last part of its key.
