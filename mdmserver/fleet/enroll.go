@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"crypto/sha1" // a name and no proof
 	"crypto/sha256"
 	"crypto/subtle"
 	"crypto/x509"
@@ -176,7 +177,7 @@ func recordIdentity(tx *txn, enrollmentID string, der []byte, publicKey string) 
 	sum := sha256.Sum256(der)
 	id := Identity{Fingerprint: hex.EncodeToString(sum[:]), EnrollmentID: enrollmentID, NotBefore: cert.NotBefore.UTC(), NotAfter: cert.NotAfter.UTC()}
 	row := id.row()
-	row.PublicKey = publicKey
+	row.PublicKey, row.Thumbprint = publicKey, fmt.Sprintf("%X", sha1.Sum(der))
 	return id, tx.PutIdentity(row)
 }
 

@@ -54,6 +54,8 @@ type IdentityRow struct {
 	RejectAfter time.Time
 	// PublicKey is the hash of the key of a Windows device, as in WindowsClaim; empty for Apple devices.
 	PublicKey string
+	// Thumbprint is the upper-case hex SHA-1 of the DER certificate, by which Windows names it.
+	Thumbprint string
 }
 
 // DeviceRow is a device and its latest enrolment.

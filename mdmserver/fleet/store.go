@@ -53,6 +53,8 @@ type EnrolmentTx interface {
 	Identity(fingerprint string) (*IdentityRow, error)
 	// IdentityWithKey finds the first certificate of a Windows device that was issued for the public key.
 	IdentityWithKey(publicKeySHA256 string) (*IdentityRow, error)
+	// IdentityWithThumbprint finds a certificate of the enrolment.
+	IdentityWithThumbprint(enrollmentID, thumbprint string) (*IdentityRow, error)
 	PutIdentity(IdentityRow) error
 	// RejectIdentities sets RejectAfter on the enrolment's identities, but for the one to keep and those rejected earlier.
 	RejectIdentities(enrollmentID, keep string, after time.Time) error

@@ -18,6 +18,8 @@ const (
 	nodeSerial       = "./DevDetail/Ext/Microsoft/SMBIOSSerialNumber"
 	nodeDeviceName   = "./DevDetail/Ext/Microsoft/DeviceName"
 	nodePlatform     = "./DevDetail/Ext/Microsoft/OSPlatform"
+	// nodeThumbprint is the certificate that the device will renew next (CertificateStore CSP).
+	nodeThumbprint = "./Vendor/MSFT/CertificateStore/My/WSTEP/CertThumbprint"
 )
 
 var factNodes = []string{nodeManufacturer, nodeModel, nodeVersion, nodeSerial, nodeDeviceName, nodePlatform}
@@ -75,13 +77,25 @@ func (s *winSession) startFacts() {
 	for _, node := range factNodes {
 		j.Steps = append(j.Steps, get(node))
 	}
+	if !s.device.RenewingSince.IsZero() {
+		j.Steps = append(j.Steps, get(nodeThumbprint))
+	}
 	s.begin(j)
 }
 
 // concludeFacts stores what the device is; the first time, that decides whether it may be enrolled.
 func (s *winSession) concludeFacts(j *job) error {
 	s.state.FactsAt = s.tx.now
-	facts := factsOf(j.read())
+	values := j.read()
+	for _, v := range values {
+		if v.LocURI != nodeThumbprint {
+			continue
+		}
+		if err := s.f.holds(s.tx, s.device, v.Data); err != nil {
+			return err
+		}
+	}
+	facts := factsOf(values)
 	if s.device.State != adminapi.DevicePending {
 		return learn(s.tx, s.device, facts)
 	}

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"strings"
 
 	"github.com/kubemdm/kubemdm/internal/adminapi"
 )
@@ -84,4 +85,22 @@ func (f *Fleet) renewWindows(tx *txn, c *claim, claim WindowsClaim, issue func(G
 	}
 	f.saw(device.ID)
 	return f.windowsEnrollment(device, der)
+}
+
+// holds ends a renewal by what the device says that it has: a session that it opened by a digest shows no certificate.
+func (f *Fleet) holds(tx *txn, device *DeviceRow, thumbprint string) error {
+	known, err := tx.IdentityWithThumbprint(device.EnrollmentID, strings.ToUpper(thumbprint))
+	if err != nil || known == nil {
+		return err
+	}
+	id := Identity{Fingerprint: known.Fingerprint, EnrollmentID: known.EnrollmentID, NotBefore: known.NotBefore, NotAfter: known.NotAfter}
+	c := &claim{identity: id, known: known, device: device}
+	if !c.renewed() {
+		return nil
+	}
+	if err := f.activate(tx, c); err != nil {
+		return err
+	}
+	tx.touch(adminapi.KindDevice, device.ID)
+	return tx.PutDevice(*device)
 }

@@ -1,6 +1,9 @@
 package fleet_test
 
 import (
+	"crypto/sha1"
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -179,7 +182,34 @@ func TestRenewalThatTheIssuerPutsOff(t *testing.T) {
 	w.must(err)
 }
 
-// A device whose sessions prove themselves by digest never shows its new certificate but in the next renewal.
+// A device whose sessions prove themselves by digest shows its certificate in none of them.
+func TestRenewalOfAPCThatShowsNoCertificateEndsByWhatItSays(t *testing.T) {
+	w := newWorld(t)
+	p := w.fullPC(w.windowsToken(adminapi.Token{Key: "fleet/pcs"}), "PC")
+	const node = "./Vendor/MSFT/CertificateStore/My/WSTEP/CertThumbprint"
+	thumbprint := func(e *fleet.WindowsEnrollment) string { return fmt.Sprintf("%x", sha1.Sum(e.Certificate)) }
+	w.clock.advance(300 * day)
+	e, err := w.RenewWindows(w.ctx, p.id, fleet.WindowsClaim{DeviceID: "PC", PublicKeySHA256: "second"}, w.issueTo)
+	w.must(err)
+	for _, said := range []string{"", "of another", thumbprint(e)} {
+		p.nodes[node] = said
+		w.clock.advance(day)
+		w.must(p.trySync())
+		d, renewed := w.device("PC"), said == thumbprint(e)
+		if d.RenewingSince.IsZero() != renewed || d.IdentityNotAfter.Equal(w.identityOf(e.Certificate).NotAfter) != renewed {
+			t.Errorf("a device that says %q is %+v", said, d)
+		}
+	}
+	w.must(p.trySync())
+	w.clock.advance(10 * time.Minute)
+	w.wantErr(p.trySync(), fleet.ErrSuperseded)
+	p.id = w.identityOf(e.Certificate)
+	if slices.Contains(p.sync(), "Get "+node) {
+		t.Error("it is asked again")
+	}
+}
+
+// The signature of a renewal shows it too.
 func TestSignatureOfARenewalShowsTheCertificateInUse(t *testing.T) {
 	w := newWorld(t)
 	p := w.fullPC(w.windowsToken(adminapi.Token{Key: "fleet/pcs"}), "PC")

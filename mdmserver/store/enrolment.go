@@ -24,9 +24,9 @@ var (
 			return []any{&r.ID, &r.DeviceID, &r.Token, jsonText{&r.Labels}, &r.SerialNumber, &r.UDID, jsonText{&r.Params}, micros{&r.IssuedAt}}
 		}}
 	identities = table[fleet.IdentityRow]{"identities", 1,
-		[]string{"fingerprint", "enrollment_id", "not_before", "not_after", "reject_after", "public_key"},
+		[]string{"fingerprint", "enrollment_id", "not_before", "not_after", "reject_after", "public_key", "thumbprint"},
 		func(r *fleet.IdentityRow) []any {
-			return []any{&r.Fingerprint, &r.EnrollmentID, micros{&r.NotBefore}, micros{&r.NotAfter}, micros{&r.RejectAfter}, &r.PublicKey}
+			return []any{&r.Fingerprint, &r.EnrollmentID, micros{&r.NotBefore}, micros{&r.NotAfter}, micros{&r.RejectAfter}, &r.PublicKey, &r.Thumbprint}
 		}}
 	devices = table[fleet.DeviceRow]{"devices", 1,
 		[]string{"id", "kind", "state", "enrollment_id", "enrolled_at", "end_reason", "ended_at", "facts_json", "serial_number", "token", "token_labels_json",
@@ -90,6 +90,10 @@ func (t *tx) Identity(fingerprint string) (*fleet.IdentityRow, error) {
 
 func (t *tx) IdentityWithKey(publicKeySHA256 string) (*fleet.IdentityRow, error) {
 	return identities.get(t, "public_key = $1 AND public_key <> '' ORDER BY not_before", publicKeySHA256)
+}
+
+func (t *tx) IdentityWithThumbprint(enrollmentID, thumbprint string) (*fleet.IdentityRow, error) {
+	return identities.get(t, "enrollment_id = $1 AND thumbprint = $2 AND thumbprint <> ''", enrollmentID, thumbprint)
 }
 
 func (t *tx) PutIdentity(r fleet.IdentityRow) error { return identities.put(t, r) }

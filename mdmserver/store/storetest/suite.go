@@ -43,6 +43,7 @@ func Run(t *testing.T, open func(t *testing.T) fleet.Store) {
 		"nodes":            (*suite).nodes,
 		"verifying":        (*suite).verifying,
 		"platforms":        (*suite).platforms,
+		"PCs":              (*suite).pcs,
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &suite{T: t, store: open(t)}

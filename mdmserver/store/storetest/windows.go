@@ -163,6 +163,9 @@ func (s *suite) platforms() {
 			s.Errorf("the session of a cleared device is %+v", session)
 		}
 	})
+}
+
+func (s *suite) pcs() {
 	s.update(func(tx fleet.Tx) {
 		pending := func(seen time.Time) func(*fleet.DeviceRow, *fleet.ChannelRow) {
 			return func(d *fleet.DeviceRow, _ *fleet.ChannelRow) { d.State, d.LastSeen = adminapi.DevicePending, seen }
@@ -175,6 +178,12 @@ func (s *suite) platforms() {
 		want(s, get[[]fleet.DeviceRow](s)(tx.AbandonedDevices(now, 10)), deviceID, "older", "old")
 		want(s, get[[]fleet.DeviceRow](s)(tx.AbandonedDevices(now, 1)), deviceID, "older")
 
+		s.must(tx.PutIdentity(fleet.IdentityRow{Fingerprint: "thumb", EnrollmentID: "e", Thumbprint: "T"}))
+		for _, tc := range []struct{ enrolment, thumbprint, want string }{{"e", "T", "thumb"}, {"e", "U", ""}, {"f", "T", ""}, {"e", "", ""}} {
+			if id := get[*fleet.IdentityRow](s)(tx.IdentityWithThumbprint(tc.enrolment, tc.thumbprint)); (id == nil) != (tc.want == "") {
+				s.Errorf("the certificate %q of %s is %+v, want %q", tc.thumbprint, tc.enrolment, id, tc.want)
+			}
+		}
 		for fingerprint, key := range map[string]string{"a": "k", "b": "", "c": "l"} {
 			s.must(tx.PutIdentity(fleet.IdentityRow{Fingerprint: fingerprint, PublicKey: key}))
 		}

@@ -10,8 +10,9 @@ ALTER TABLE devices ADD COLUMN last_drift_json TEXT NOT NULL DEFAULT 'null';
 
 CREATE INDEX devices_pending ON devices (platform, last_seen) WHERE state = 'Pending';
 
--- Of Windows devices: the key in the certificate. No renewal may repeat it.
+-- Of Windows devices: the key in the certificate, which no renewal may repeat, and the SHA-1 by which Windows names it.
 ALTER TABLE identities ADD COLUMN public_key TEXT NOT NULL DEFAULT '';
+ALTER TABLE identities ADD COLUMN thumbprint TEXT NOT NULL DEFAULT '';
 CREATE INDEX identities_key ON identities (public_key) WHERE public_key <> '';
 
 ALTER TABLE challenges ADD COLUMN user_principal_name TEXT NOT NULL DEFAULT '';
