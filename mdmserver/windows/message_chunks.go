@@ -121,19 +121,14 @@ func (c *chunks) rewind(enrollment string, m *wire.Message) {
 
 // take keeps an item that is a chunk and makes the last one the whole value. The status is "" for an item that is no chunk.
 func (c *chunks) take(enrollment string, m *wire.Message, command string, item *wire.Item) (status string, err error) {
-	o, node := c.open[enrollment], locURI(*item)
-	if o == nil || o.done || o.command != command || o.node != node {
-		switch {
-		case !item.More:
-			return "", nil
-		case item.Meta.Size <= 0:
-			return wire.StatusSizeRequired, nil
-		case item.Meta.Size > maxObject:
-			return wire.StatusSizeTooBig, nil
+	o := c.open[enrollment]
+	if o == nil || o.done || o.command != command || o.node != locURI(*item) {
+		if status := beginning(*item); status != wire.StatusChunkAccepted {
+			return status, nil
 		}
 		c.drop(enrollment)
 		c.expire()
-		o = &object{session: m.Header.SessionID, command: command, node: node, meta: item.Meta}
+		o = &object{session: m.Header.SessionID, command: command, node: locURI(*item), meta: item.Meta}
 		c.open[enrollment] = o
 	}
 	if err := c.grow(o, m.Header.MsgID, item.Data); err != nil {
@@ -152,6 +147,19 @@ func (c *chunks) take(enrollment string, m *wire.Message, command string, item *
 	o.done = true
 	item.Meta, item.Data = o.meta, string(o.data)
 	return wire.StatusOK, nil
+}
+
+// beginning judges an item that goes on with no value: it is one by itself, or the first chunk of a large one.
+func beginning(item wire.Item) (status string) {
+	switch {
+	case !item.More:
+		return ""
+	case item.Meta.Size <= 0:
+		return wire.StatusSizeRequired
+	case item.Meta.Size > maxObject:
+		return wire.StatusSizeTooBig
+	}
+	return wire.StatusChunkAccepted
 }
 
 // grow adds a chunk within the bound of all values.
