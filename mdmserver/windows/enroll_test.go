@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -141,6 +142,14 @@ func TestTrustInTheServersCertificate(t *testing.T) {
 	o.Config.TrustAnchor = true
 	if roots := trusted(enroll(t, o), "Root"); len(roots) != 1 {
 		t.Errorf("roots %v", roots)
+	}
+}
+
+func TestWhatADeviceSaysIsBounded(t *testing.T) {
+	o := options()
+	enroll(t, o, "DeviceName", strings.Repeat("é", 1000), "OSVersion", strings.Repeat("1", 1000))
+	if facts := o.Fleet.(*enroller).claim.Facts; facts.DeviceName != strings.Repeat("é", 128) || len(facts.OSVersion) != 256 {
+		t.Errorf("facts %+v", facts)
 	}
 }
 

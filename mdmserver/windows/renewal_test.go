@@ -99,6 +99,7 @@ func TestRenewalsThatAreRefused(t *testing.T) {
 		"the certificate, not its key": {csrtest.Renewal(t, identitytest.Device{Cert: k.fresh.Cert, Key: k.newKey}, k.request), due, "a:invalidsecurity", ""},
 		"another request than signed":  {tampered, due, "a:invalidsecurity", ""},
 		"not signed":                   {k.request, due, "a:invalidsecurity", ""},
+		"100 kB of padding":            {append(bytes.Clone(signed), make([]byte, 100<<10)...), due, "s:certificaterequest", ""},
 		"half of it":                   {signed[:len(signed)/2], due, "a:invalidsecurity", ""},
 		"no request in it":             {csrtest.Renewal(t, k.fresh, []byte("hello")), due, "s:certificaterequest", ""},
 	} {

@@ -10,6 +10,8 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/hex"
+	"math/big"
+	"strings"
 	"sync"
 	"testing"
 
@@ -89,6 +91,15 @@ func TestWhatIsRefused(t *testing.T) {
 				t.Error("it was accepted")
 			}
 		})
+	}
+}
+
+// Nobody chooses how long the server computes: such a key is refused before its signature is looked at.
+func TestAHugeKey(t *testing.T) {
+	huge := new(big.Int).Lsh(big.NewInt(1), 16<<10)
+	_, err := csr.Parse(csrtest.Unsigned(t, &rsa.PublicKey{N: huge.Add(huge, big.NewInt(1)), E: 65537}))
+	if err == nil || !strings.Contains(err.Error(), "8192 bits") {
+		t.Errorf("error %v", err)
 	}
 }
 

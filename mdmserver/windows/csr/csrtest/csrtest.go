@@ -30,11 +30,30 @@ func Windows10(t testing.TB, key *rsa.PrivateKey) []byte {
 // Request makes a request whose only name, the common name, is value in a string of this type.
 func Request(t testing.TB, key *rsa.PrivateKey, stringType cbasn1.Tag, value string) []byte {
 	t.Helper()
-	spki, err := x509.MarshalPKIXPublicKey(key.Public())
+	info := information(t, &key.PublicKey, stringType, value)
+	digest := crypto.SHA1.New()
+	digest.Write(info)
+	signature, err := rsa.SignPKCS1v15(nil, key, crypto.SHA1, digest.Sum(nil))
 	if err != nil {
 		t.Fatal(err)
 	}
-	info := build(t, func(b *cryptobyte.Builder) {
+	return withSignature(t, info, signature)
+}
+
+// Unsigned makes a request of a key that nobody needs to have.
+func Unsigned(t testing.TB, key *rsa.PublicKey) []byte {
+	t.Helper()
+	return withSignature(t, information(t, key, cbasn1.UTF8String, "nobody"), make([]byte, key.Size()))
+}
+
+// information is a CertificationRequestInfo (RFC 2986, section 4.1).
+func information(t testing.TB, key *rsa.PublicKey, stringType cbasn1.Tag, value string) []byte {
+	t.Helper()
+	spki, err := x509.MarshalPKIXPublicKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return build(t, func(b *cryptobyte.Builder) {
 		b.AddASN1Int64(0)
 		b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
 			b.AddASN1(cbasn1.SET, func(b *cryptobyte.Builder) {
@@ -47,12 +66,10 @@ func Request(t testing.TB, key *rsa.PrivateKey, stringType cbasn1.Tag, value str
 		b.AddBytes(spki)
 		b.AddASN1(cbasn1.Tag(0).ContextSpecific().Constructed(), func(*cryptobyte.Builder) {})
 	})
-	digest := crypto.SHA1.New()
-	digest.Write(info)
-	signature, err := rsa.SignPKCS1v15(nil, key, crypto.SHA1, digest.Sum(nil))
-	if err != nil {
-		t.Fatal(err)
-	}
+}
+
+func withSignature(t testing.TB, info, signature []byte) []byte {
+	t.Helper()
 	return build(t, func(b *cryptobyte.Builder) {
 		b.AddBytes(info)
 		b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
