@@ -2,10 +2,16 @@ package mdmserver
 
 import (
 	"errors"
+	"log/slog"
 	"net/http"
 	"runtime/debug"
 	"time"
+
+	"github.com/kubemdm/kubemdm/internal/agentapi"
 )
+
+// routine is what a large fleet asks a thousand times a second. Where it succeeds only the metrics tell of it.
+const routine = http.MethodPost + " " + agentapi.PathConfig
 
 // observe logs and counts requests by the pattern that matched, never by path, query or header: those hold tokens and identifiers. A panic
 // is answered 500.
@@ -23,7 +29,11 @@ func (s *Server) observe(listener string, next http.Handler) http.Handler {
 				endpoint = "unmatched"
 			}
 			s.metrics.Request(listener, endpoint, answer.code(), took)
-			s.log.Info("request", "listener", listener, "endpoint", endpoint, "status", answer.code(), "duration", took, "requestBytes", r.ContentLength, "answerBytes", answer.size)
+			level := slog.LevelInfo
+			if endpoint == routine && answer.code() == http.StatusOK {
+				level = slog.LevelDebug
+			}
+			s.log.Log(r.Context(), level, "request", "listener", listener, "endpoint", endpoint, "status", answer.code(), "duration", took, "requestBytes", r.ContentLength, "answerBytes", answer.size)
 		}()
 		next.ServeHTTP(answer, r)
 	})

@@ -41,3 +41,22 @@ func TestAPanicIsAnsweredAndCounted(t *testing.T) {
 		}
 	}
 }
+
+// Thirty thousand agents would fill the log with nothing.
+func TestARoutineRequestIsCountedButNotLogged(t *testing.T) {
+	for status, logged := range map[int]bool{http.StatusOK: false, http.StatusServiceUnavailable: true} {
+		var log bytes.Buffer
+		s := &Server{log: slog.New(slog.NewJSONHandler(&log, nil)), metrics: metrics.New("test")}
+		mux := http.NewServeMux()
+		mux.HandleFunc("POST /api/fleet/orbit/config", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
+		s.observe("devices", mux).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/api/fleet/orbit/config", nil))
+		if got := log.Len() > 0; got != logged {
+			t.Errorf("%d: logged: %v, want %v", status, got, logged)
+		}
+		counted := httptest.NewRecorder()
+		s.metrics.Handler().ServeHTTP(counted, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+		if !strings.Contains(counted.Body.String(), `endpoint="POST /api/fleet/orbit/config",listener="devices"} 1`) {
+			t.Errorf("%d is not counted", status)
+		}
+	}
+}
