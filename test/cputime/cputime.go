@@ -11,6 +11,7 @@ import (
 // meanwhile counts, the client's half too.
 func PerSecond(b *testing.B, unit string, run func()) {
 	b.Helper()
+	b.ReportAllocs()
 	before := used(b)
 	run()
 	b.ReportMetric(float64(b.N)/(used(b)-before).Seconds(), unit+"/cpu-s")
