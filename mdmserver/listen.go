@@ -13,7 +13,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/kubemdm/kubemdm/mdmserver/windows"
+	"github.com/kubemdm/kubemdm/internal/serverconfig"
 )
 
 const (
@@ -58,7 +58,7 @@ func (s *Server) deviceTLS() *tls.Config {
 	}
 	if name := s.managementName(); name != "" {
 		config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-			if windows.DNSName(hello.ServerName) != name {
+			if serverconfig.DNSName(hello.ServerName) != name {
 				return nil, nil
 			}
 			return s.managementTLS(config), nil
@@ -87,15 +87,15 @@ func (s *Server) managementName() string {
 	if s.cfg.Windows == nil {
 		return ""
 	}
-	return windows.DNSName(s.cfg.Windows.ManagementHost)
+	return serverconfig.DNSName(s.cfg.Windows.ManagementHost)
 }
 
 // directed refuses a request for one of two hosts over a connection that was made to the other (RFC 9110, section 15.5.20): what was asked for in
 // the handshake is not what that host asks for.
 func (s *Server) directed(next http.Handler) http.Handler {
-	hosts := []string{windows.DNSName(s.cfg.Host), s.managementName()}
+	hosts := []string{serverconfig.DNSName(s.cfg.Host), s.managementName()}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		shaken, asked := windows.DNSName(r.TLS.ServerName), windows.DNSName(r.Host)
+		shaken, asked := serverconfig.DNSName(r.TLS.ServerName), serverconfig.DNSName(r.Host)
 		if hosts[1] != "" && shaken != asked && slices.Contains(hosts, shaken) && slices.Contains(hosts, asked) {
 			http.Error(w, "the connection was made to another host", http.StatusMisdirectedRequest)
 			return

@@ -6,6 +6,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net"
+	"strings"
 	"time"
 )
 
@@ -56,6 +58,14 @@ type Config struct {
 	// Apple and Windows say which devices are served; at least one is set.
 	Apple   *Apple   `json:"apple,omitempty"`
 	Windows *Windows `json:"windows,omitempty"`
+}
+
+// DNSName is a host without its port, in lower case: what certificates and TLS call it.
+func DNSName(host string) string {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	return strings.ToLower(host)
 }
 
 // Listen are the listen addresses.

@@ -93,8 +93,8 @@ func checkWindows(w *serverconfig.Windows, host string) error {
 		positive("windows.verifyEvery", w.VerifyEvery),
 		checkHost("windows.managementHost", w.ManagementHost),
 	}
-	if w.ManagementHost == host {
-		errs = append(errs, errors.New("windows.managementHost must be another name than host, or empty"))
+	if serverconfig.DNSName(w.ManagementHost) == serverconfig.DNSName(host) {
+		errs = append(errs, errors.New("windows.managementHost must be another DNS name than host, or empty"))
 	}
 	if !slices.Contains([]serverconfig.Require{serverconfig.RequireDigest, serverconfig.RequireCertificate, serverconfig.RequireSignature}, w.Authentication.Require) {
 		errs = append(errs, fmt.Errorf("windows.authentication.require is %q: give Digest, Certificate or Signature", w.Authentication.Require))

@@ -43,7 +43,7 @@ func TestLoadNamesWhatIsWrong(t *testing.T) {
 		"no WSTEP CA":       {func(c *serverconfig.Config) { c.Windows.Identity.Dir = "" }, "windows.identity.dir is missing"},
 		"never polled":      {func(c *serverconfig.Config) { c.Windows.PollEvery = 0 }, "windows.pollEvery must be"},
 		"never verified":    {func(c *serverconfig.Config) { c.Windows.VerifyEvery = -1 }, "windows.verifyEvery must be"},
-		"one host for both": {func(c *serverconfig.Config) { c.Windows.ManagementHost = c.Host }, "another name than host"},
+		"one host for both": {func(c *serverconfig.Config) { c.Windows.ManagementHost = c.Host + ":8443" }, "another DNS name than host"},
 		"management URL":    {func(c *serverconfig.Config) { c.Windows.ManagementHost = "https://mdm" }, "windows.managementHost is"},
 		"unknown proof":     {func(c *serverconfig.Config) { c.Windows.Authentication.Require = "Nothing" }, "Digest, Certificate or Signature"},
 		"proxy by name":     {func(c *serverconfig.Config) { c.Windows.Authentication.TrustedProxies = []string{"proxy"} }, `has "proxy"`},

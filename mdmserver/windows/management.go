@@ -8,14 +8,13 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/netip"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/kubemdm/kubemdm/internal/adminapi"
+	"github.com/kubemdm/kubemdm/internal/serverconfig"
 	"github.com/kubemdm/kubemdm/mdmserver/fleet"
 	"github.com/kubemdm/kubemdm/mdmserver/identity"
 	"github.com/kubemdm/kubemdm/mdmserver/windows/wire"
@@ -76,13 +75,14 @@ func (w *Windows) ManagementHandler() (http.Handler, error) {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("POST "+pathManagement, &management{
-		sessions: w.Fleet, identity: who, chunks: newChunks(w.Now), url: w.managementURL(), name: DNSName(w.Config.Windows.ManagementHost),
+		sessions: w.Fleet, identity: who, chunks: newChunks(w.Now), url: w.managementURL(), name: serverconfig.DNSName(w.Config.Windows.ManagementHost),
 		stranger: rand.Text(), now: w.Now, log: w.Log,
 	})
 	return mux, nil
 }
 
-// Register adds all endpoints to mux: management on the management host if there is one, and there nothing else.
+// Register adds all endpoints to mux. On the management host, if there is one, there is nothing but management; it is on the main host too, for PCs that
+// enrolled before there was another one.
 func (w *Windows) Register(mux *http.ServeMux) error {
 	management, err := w.ManagementHandler()
 	if err != nil {
@@ -91,20 +91,11 @@ func (w *Windows) Register(mux *http.ServeMux) error {
 	enrollment := w.EnrollmentHandler()
 	mux.Handle("/api/mdm/microsoft/", enrollment)
 	mux.Handle(pathWellKnown, enrollment)
-	if name := DNSName(w.Config.Windows.ManagementHost); name != "" {
+	mux.Handle(pathManagement, management)
+	if name := serverconfig.DNSName(w.Config.Windows.ManagementHost); name != "" {
 		mux.Handle(name+"/", management)
-	} else {
-		mux.Handle(pathManagement, management)
 	}
 	return nil
-}
-
-// DNSName is a host without its port, in lower case.
-func DNSName(host string) string {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	return strings.ToLower(host)
 }
 
 func (h *management) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -154,7 +145,7 @@ func (h *management) evidence(r *http.Request, body []byte) identity.Evidence {
 
 // clientCertificate is that of the handshake, if this was for the management host: the only place where the server asks for it.
 func (h *management) clientCertificate(r *http.Request) *x509.Certificate {
-	if h.name == "" || r.TLS == nil || len(r.TLS.PeerCertificates) == 0 || DNSName(r.TLS.ServerName) != h.name || DNSName(r.Host) != h.name {
+	if h.name == "" || r.TLS == nil || len(r.TLS.PeerCertificates) == 0 || serverconfig.DNSName(r.TLS.ServerName) != h.name || serverconfig.DNSName(r.Host) != h.name {
 		return nil
 	}
 	return r.TLS.PeerCertificates[0]
