@@ -21,6 +21,7 @@ type enrollHandler struct {
 // explanations are what people read instead of a profile.
 var explanations = map[int]string{
 	http.StatusNotFound:           "This enrolment link is not known. Ask your administrator for a new one.",
+	http.StatusForbidden:          "This enrolment link is not for Apple devices. Ask your administrator for another one.",
 	http.StatusGone:               "This enrolment link has expired or was used up. Ask your administrator for a new one.",
 	http.StatusServiceUnavailable: "The server cannot enrol devices right now. Try again in a few minutes.",
 }

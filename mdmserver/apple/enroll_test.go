@@ -110,6 +110,7 @@ func TestEnrolmentPagesExplainAndNeverTellTheToken(t *testing.T) {
 		"unknown token":          {server(), fleet.ErrTokenUnknown, http.StatusNotFound, "not known"},
 		"expired token":          {server(), fleet.ErrTokenExpired, http.StatusGone, "expired"},
 		"exhausted token":        {server(), fleet.ErrTokenExhausted, http.StatusGone, "used up"},
+		"token for PCs":          {server(), fleet.ErrTokenPlatform, http.StatusForbidden, "not for Apple devices"},
 		"store unavailable":      {server(), fleet.ErrUnavailable, http.StatusServiceUnavailable, "Try again"},
 		"store broken":           {server(), errors.New("disk on fire"), http.StatusInternalServerError, "Internal Server Error"},
 		"no push certificate":    {noPush, nil, http.StatusServiceUnavailable, "Try again"},

@@ -31,6 +31,7 @@ var statuses = []struct {
 	{fleet.ErrTokenUnknown, http.StatusNotFound},
 	{fleet.ErrTokenExpired, http.StatusGone},
 	{fleet.ErrTokenExhausted, http.StatusGone},
+	{fleet.ErrTokenPlatform, http.StatusForbidden},
 	{fleet.ErrUnavailable, http.StatusServiceUnavailable},
 	{errNoPush, http.StatusServiceUnavailable},
 	{profile.ErrNoCertificate, http.StatusServiceUnavailable},
