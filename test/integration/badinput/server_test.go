@@ -26,14 +26,19 @@ func command(name, device string, action mdmv1alpha1.CommandAction) *mdmv1alpha1
 // deviceOf waits for the Device that was discovered for a Mac.
 func (w *world) deviceOf(mac *devicesim.Device) *mdmv1alpha1.Device {
 	w.Helper()
+	return w.deviceBySerial(mac.Hardware().SerialNumber)
+}
+
+func (w *world) deviceBySerial(serial string) *mdmv1alpha1.Device {
+	w.Helper()
 	var found *mdmv1alpha1.Device
-	w.eventually("the Mac's Device", func(ctx context.Context) string {
+	w.eventually("the Device", func(ctx context.Context) string {
 		all := &mdmv1alpha1.DeviceList{}
 		if err := api.List(ctx, all, client.InNamespace(w.ns)); err != nil {
 			return err.Error()
 		}
 		for i, d := range all.Items {
-			if d.Status.Hardware != nil && d.Status.Hardware.SerialNumber == mac.Hardware().SerialNumber && d.Status.Enrollment.State == mdmv1alpha1.EnrollmentEnrolled {
+			if d.Status.Hardware != nil && d.Status.Hardware.SerialNumber == serial && d.Status.Enrollment.State == mdmv1alpha1.EnrollmentEnrolled {
 				found = &all.Items[i]
 				return ""
 			}
