@@ -130,7 +130,7 @@ func TestTheHostsAreApart(t *testing.T) {
 		want                    int
 	}{
 		"management":                 {http.MethodPost, serverfiles.ManagementHost, serverfiles.ManagementHost, management, http.StatusBadRequest},
-		"management on the main":     {http.MethodPost, serverfiles.Host, serverfiles.Host, management, http.StatusNotFound},
+		"management on the main":     {http.MethodPost, serverfiles.Host, serverfiles.Host, management, http.StatusBadRequest},
 		"discovery":                  {http.MethodGet, serverfiles.Host, serverfiles.Host, discovery, http.StatusOK},
 		"discovery on management's":  {http.MethodGet, serverfiles.ManagementHost, serverfiles.ManagementHost, discovery, http.StatusNotFound},
 		"agents":                     {http.MethodGet, serverfiles.Host, serverfiles.Host, "/api/fleet/orbit/ping", http.StatusOK},

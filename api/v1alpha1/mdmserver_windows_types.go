@@ -4,12 +4,13 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // WindowsServer serves Windows devices. They trust nothing but their own roots: spec.tls needs a public certificate for more than simulated PCs.
 //
-// +kubebuilder:validation:XValidation:rule="has(oldSelf.managementHost) == has(self.managementHost)",message="managementHost is immutable, and cannot be added later either: enrolled PCs would not find the server"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.managementHost) || has(self.managementHost)",message="managementHost cannot be taken away: enrolled PCs would not find the server"
 // +kubebuilder:validation:XValidation:rule="self.authentication.require != 'Certificate' || has(self.managementHost) || has(self.authentication.trustedProxies)",message="authentication.require Certificate needs managementHost, where the server asks for certificates, or authentication.trustedProxies"
 type WindowsServer struct {
 	// managementHost is the public DNS name of management sessions, with ":port" only if the port is not 443. There the server asks for the
 	// PC's certificate in the TLS handshake (mutual TLS), so whatever stands in front of it must pass TLS through. It must be another name than
-	// host. PCs remember it, so it can neither be changed nor added later. Absent: sessions are at host, and no certificate is asked for.
+	// host. PCs remember it, so it can be added but never changed; those that enrolled before it was added keep coming to host. Absent: sessions are at
+	// host, and no certificate is asked for.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=259
