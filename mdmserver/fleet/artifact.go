@@ -51,13 +51,13 @@ func storeArtifact(tx *txn, row *ArtifactRow, nodes []string) error {
 	if err := tx.PutArtifact(*row); err != nil {
 		return err
 	}
+	if old != nil && !old.Withdrawn && old.Digest == row.Digest && old.Identifier == row.Identifier {
+		return nil
+	}
 	if err := tx.PutNodes(row.Key, nodes); err != nil {
 		return err
 	}
-	if old == nil || old.Withdrawn || old.Digest != row.Digest || old.Identifier != row.Identifier {
-		return rollOut(tx, row)
-	}
-	return nil
+	return rollOut(tx, row)
 }
 
 // nodesOf lists the nodes that an artifact for Windows writes, in order.

@@ -162,6 +162,7 @@ func (s *winSession) apply(ch *session, st *StateRow, steps []step) error {
 		if record != nil {
 			continue
 		}
+		in.New = true
 		if err := s.tx.PutRecord(RecordRow{ChannelID: ch.channel.ID, DeviceID: s.device.ID, Identifier: node, Artifact: st.Artifact}); err != nil {
 			return err
 		}
@@ -182,12 +183,12 @@ func (s *winSession) concludeApply(j *job) (again bool, err error) {
 	forgive(j.Steps, adminapi.VerbDelete, statusNotFound)
 	ch := s.channelOf(j)
 	if v, culprit := worst(j.Steps); v != accepted {
-		if err := s.settleNodes(ch, j, v == later); err != nil {
+		if err := s.settleNodes(ch, j, v == refused); err != nil {
 			return false, err
 		}
 		return false, s.settleFailure(ch, j, v, culprit)
 	}
-	if err := s.settleNodes(ch, j, false); err != nil {
+	if err := s.settleNodes(ch, j, true); err != nil {
 		return false, err
 	}
 	written := writes(j.Steps)
@@ -198,18 +199,22 @@ func (s *winSession) concludeApply(j *job) (again bool, err error) {
 	return false, s.settleInstalled(ch, j)
 }
 
-// settleNodes keeps the records in step with the answers: what was written is on the device, and what could not be is not, unless it was before or is
-// tried again.
-func (s *winSession) settleNodes(ch *session, j *job, retried bool) error {
+// settleNodes keeps the records in step with the answers: what was written is on the device. What was refused is not, if nobody ever tried it before
+// and nobody will again.
+func (s *winSession) settleNodes(ch *session, j *job, final bool) error {
 	for i := range j.Steps {
-		whole, _ := j.Steps[i].judge()
-		together := j.Steps[i].Command.Verb == adminapi.VerbAtomic
 		for _, in := range leaves(j.Steps[i : i+1]) {
 			if !writesNode(in.Command.Verb) {
 				continue
 			}
-			wrote := whole == accepted || !together && judge(in.Code) == accepted
-			if err := ch.settleNode(nodeName(in.Command.LocURI), j, wrote, retried); err != nil {
+			var err error
+			switch v := j.Steps[i].judgeInner(in); {
+			case v == accepted:
+				err = ch.wrote(nodeName(in.Command.LocURI), j)
+			case v == refused && in.New && final:
+				err = ch.didNotWrite(nodeName(in.Command.LocURI))
+			}
+			if err != nil {
 				return err
 			}
 		}
@@ -217,21 +222,36 @@ func (s *winSession) settleNodes(ch *session, j *job, retried bool) error {
 	return nil
 }
 
-func (s *session) settleNode(node string, j *job, wrote, retried bool) error {
+// judgeInner weighs what became of one of the commands in a step, or of the step itself. Of one that failed with an Atomic nothing is left; of one
+// without an answer nobody knows.
+func (s *step) judgeInner(in *step) verdict {
+	whole, _ := s.judge()
+	switch {
+	case whole == accepted || s.Command.Verb == adminapi.VerbAtomic:
+		return whole
+	case in.Code == 0:
+		return later
+	}
+	return judge(in.Code)
+}
+
+func (s *session) wrote(node string, j *job) error {
 	record, err := s.tx.Record(s.channel.ID, node)
 	if err != nil {
 		return err
 	}
-	switch {
-	case wrote && record == nil:
+	if record == nil {
 		record = &RecordRow{ChannelID: s.channel.ID, DeviceID: s.device.ID, Identifier: node, Artifact: adminapi.Key(j.Key)}
-		return s.own(record, adminapi.Key(j.Key), j.Digest)
-	case wrote:
-		return s.own(record, adminapi.Key(j.Key), j.Digest)
-	case record != nil && record.Digest == "" && !retried:
-		return s.removed(record)
 	}
-	return nil
+	return s.own(record, adminapi.Key(j.Key), j.Digest)
+}
+
+func (s *session) didNotWrite(node string) error {
+	record, err := s.tx.Record(s.channel.ID, node)
+	if err != nil || record == nil || record.Digest != "" {
+		return err
+	}
+	return s.removed(record)
 }
 
 // settleFailure ends an artifact that the device refused, or leaves it to a later session if the device could not take it now.

@@ -2,7 +2,9 @@ package fleet_test
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -32,7 +34,7 @@ func (c *chaos) edit() {
 		c.rewrite(key)
 	case 2:
 		c.has = nil
-		for k := range c.wants {
+		for _, k := range slices.Sorted(maps.Keys(c.wants)) {
 			if !c.one(3) {
 				c.has = append(c.has, k)
 			}
@@ -131,7 +133,7 @@ func TestPCThatWasChaoticEndsAsItShould(t *testing.T) {
 				w.clock.advance(time.Duration(c.rand.IntN(600)) * time.Minute)
 			}
 			c.mood = nil
-			for key := range c.wants { // what was refused is final until it is edited
+			for _, key := range slices.Sorted(maps.Keys(c.wants)) { // what was refused is final until it is edited
 				c.edits++
 				c.rewrite(key)
 			}

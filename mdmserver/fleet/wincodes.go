@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Status codes of SyncML that decide what is done next (OMA-DM Representation Protocol 1.2, section 10).
+// Status codes of SyncML that decide what is done next (OMA-DM Representation Protocol 1.2, response status codes).
 const (
 	statusOK            = 200
 	statusNotFound      = 404
@@ -19,7 +19,7 @@ const (
 	statusRolledBack    = 216
 )
 
-// statusWords are the status codes that Windows uses (MS-MDM section 2.2.7.5, OMA-DM Representation Protocol 1.2, section 10).
+// statusWords are the status codes that Windows uses.
 var statusWords = map[int]string{
 	statusCanceled:      "the command was canceled",
 	statusNotExecuted:   "the command was not executed",
@@ -63,9 +63,9 @@ var originalWords = map[string]string{
 	"0x80070070": "the disk is full",
 	"0x800700B7": "it exists already",
 	"0x80070490": "an element was not found",
-	"0x80070520": "nobody is logged on",
+	"0x80070520": "there is no such logon session",
 	"0x80070643": "the installation failed",
-	"0x8007064C": "the Windows Installer package could not be opened",
+	"0x8007064C": "the source of the installation is not available",
 	"0x80070652": "another installation is in progress",
 	"0x80070653": "the Windows Installer package could not be opened",
 	"0x80070661": "the installation package is for another processor",

@@ -36,8 +36,8 @@ func factsOf(values []stepResult) DeviceFacts {
 	facts := DeviceFacts{
 		SerialNumber: said[nodeSerial], Model: said[nodeModel], ProductName: said[nodePlatform], OSVersion: said[nodeVersion], DeviceName: said[nodeDeviceName],
 	}
-	if facts.Model != "" {
-		facts.ModelName = strings.TrimSpace(said[nodeManufacturer] + " " + facts.Model)
+	if said[nodeManufacturer] != "" && facts.Model != "" {
+		facts.ModelName = said[nodeManufacturer] + " " + facts.Model
 	}
 	if parts := strings.Split(facts.OSVersion, "."); len(parts) == 4 {
 		facts.BuildVersion = parts[2] + "." + parts[3]

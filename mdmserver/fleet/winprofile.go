@@ -60,8 +60,7 @@ func unsendable(c adminapi.SyncMLCommand, nested bool) string {
 	return ""
 }
 
-// nodeName is the one name of a node that LocURIs may call by several: without a prefix a CSP is the device's (MS-MDM section 2.2.7), and
-// the case of the first name does not matter.
+// nodeName is the one name of a node that LocURIs may call by several: without a prefix a CSP is the device's, and the case of the first name does not matter.
 func nodeName(locURI string) string {
 	root, rest, _ := strings.Cut(strings.TrimPrefix(locURI, "./"), "/")
 	switch {

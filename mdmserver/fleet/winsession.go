@@ -143,7 +143,7 @@ func (s *winSession) reachChannels() error {
 	return err
 }
 
-// loginUser is the LoginStatus of a session in which the user is logged in who enrolled the device (MS-MDM section 2.2.7.2).
+// loginUser is the LoginStatus of a session in which the user is logged in who enrolled the device (its LoginStatus alert).
 const loginUser = "user"
 
 func userChannelOf(deviceID string) string { return deviceID + ":user" }
@@ -243,7 +243,7 @@ func stronger(a, b adminapi.ManagementAuthentication) bool {
 	return slices.Index(layers, a) > slices.Index(layers, b)
 }
 
-// alertUnenroll is the type of the alert that Windows sends when its user disconnects it (MS-MDM section 3.1.5.1.3).
+// alertUnenroll is the type of the alert that Windows sends when its user disconnects it from management.
 const alertUnenroll = "com.microsoft:mdm.unenrollment.userrequest"
 
 func unenrolledByUser(m *WindowsMessage) bool {

@@ -72,6 +72,8 @@ type step struct {
 	Results        []stepResult
 	// Turned is true once an Add was turned into a Replace, or the other way; neither is turned again.
 	Turned bool
+	// New is true when nothing was recorded under the node before the command.
+	New bool
 }
 
 // stepResult is one value that a Get brought.
