@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,7 +14,8 @@ import (
 	"github.com/kubemdm/kubemdm/mdmserver/fleet"
 )
 
-// chaos is a PC that refuses with any status or gives none, loses replies, repeats messages and breaks sessions off, while an administrator edits at random.
+// chaos is a PC that refuses with any status or gives none, loses replies, repeats messages and breaks sessions off, while an administrator edits at
+// random and its settings drift.
 type chaos struct {
 	*pc
 	rand *rand.Rand
@@ -28,7 +30,7 @@ func (c *chaos) one(in int) bool { return c.rand.IntN(in) == 0 }
 // edit changes a profile, an assignment, or orders something.
 func (c *chaos) edit() {
 	c.edits++
-	key := adminapi.Key(fmt.Sprintf("ns/p%d", c.rand.IntN(3)))
+	key := []adminapi.Key{"ns/p0", "ns/p1", "ns/p2", "ns/user"}[c.rand.IntN(4)]
 	switch c.rand.IntN(4) {
 	case 0, 1:
 		c.rewrite(key)
@@ -49,10 +51,14 @@ func (c *chaos) edit() {
 
 // rewrite gives a profile other settings; some are shared with other profiles, with the same value.
 func (c *chaos) rewrite(key adminapi.Key) {
-	wants := map[string]string{"./Device/shared": "1"}
-	inside := []adminapi.SyncMLCommand{set("./Device/shared", "int", "1")}
+	root := "./Device/"
+	if key == "ns/user" {
+		root = "./User/"
+	}
+	wants := map[string]string{root + "ns/shared": "1"}
+	inside := []adminapi.SyncMLCommand{set(root+"ns/shared", "int", "1")}
 	for range 1 + c.rand.IntN(4) {
-		uri := fmt.Sprintf("./Device/%s/%d", key, c.rand.IntN(6))
+		uri := fmt.Sprintf("%s%s/%d", root, key, c.rand.IntN(6))
 		if _, twice := wants[uri]; !twice {
 			wants[uri] = strconv.Itoa(c.rand.IntN(1000))
 			inside = append(inside, set(uri, "int", wants[uri]))
@@ -65,7 +71,12 @@ func (c *chaos) rewrite(key adminapi.Key) {
 	case 1:
 		commands = []adminapi.SyncMLCommand{inSequence(inside[1:]...), inside[0]}
 	}
-	c.putProfile(key, fmt.Sprint("v", c.edits, key), commands...)
+	a := windowsArtifact(c.t, key, fmt.Sprint("v", c.edits, key), commands...)
+	if a.Scope = adminapi.ScopeSystem; key == "ns/user" {
+		a.Scope = adminapi.ScopeUser
+	}
+	_, err := c.PutArtifact(c.ctx, a)
+	c.must(err)
 	c.wants[key] = wants
 }
 
@@ -83,6 +94,12 @@ func (c *chaos) refusal(command adminapi.SyncMLCommand) int {
 
 // talk runs a session in which anything may happen.
 func (c *chaos) talk() {
+	for _, uri := range slices.Sorted(maps.Keys(c.nodes)) {
+		if strings.Contains(uri, "/ns/") && c.one(20) {
+			c.nodes[uri] = "drifted"
+		}
+	}
+	c.login = []string{"", "user", "others", "none"}[c.rand.IntN(4)]
 	m := c.first()
 	for range 40 {
 		orders := c.say(m)
@@ -132,7 +149,7 @@ func TestPCThatWasChaoticEndsAsItShould(t *testing.T) {
 				c.talk()
 				w.clock.advance(time.Duration(c.rand.IntN(600)) * time.Minute)
 			}
-			c.mood = nil
+			c.mood, c.login = nil, "user"
 			for _, key := range slices.Sorted(maps.Keys(c.wants)) { // what was refused is final until it is edited
 				c.edits++
 				c.rewrite(key)
@@ -160,7 +177,7 @@ func (c *chaos) wantNothingLeft() {
 		c.wantNode(uri, value)
 	}
 	for uri := range c.nodes {
-		if _, wanted := want[uri]; !wanted && len(uri) > 12 && uri[:12] == "./Device/ns/" {
+		if _, wanted := want[uri]; !wanted && strings.Contains(uri, "/ns/") {
 			c.t.Errorf("%s is still there", uri)
 		}
 	}
