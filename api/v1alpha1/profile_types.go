@@ -42,7 +42,7 @@ type ProfileScope string
 const (
 	// ProfileScopeSystem is for everybody on the device.
 	ProfileScopeSystem ProfileScope = "System"
-	// ProfileScopeUser is for each managed user of a device: of a Mac or a shared iPad, or whoever is logged in to a PC.
+	// ProfileScopeUser is for each managed user of a device: of a Mac or a shared iPad, or the user of the enrolment of a PC.
 	ProfileScopeUser ProfileScope = "User"
 )
 

@@ -86,7 +86,7 @@ const (
 // +kubebuilder:validation:XValidation:rule="(has(self.value) ? 1 : 0) + (has(self.valueFrom) ? 1 : 0) == (self.format in ['node', 'null'] ? 0 : 1)",message="one of value and valueFrom is required, and none of them with the formats node and null"
 type WindowsSetting struct {
 	// locURI is the path of the node, such as ./Device/Vendor/MSFT/Policy/Config/DeviceLock/MaxInactivityTimeDeviceLock. Names in it are
-	// percent-encoded. What is below ./User is for whoever is logged in and needs the scope User; all else is for the device.
+	// percent-encoded. What is below ./User is the user's and needs the scope User; all else is the device's.
 	// +required
 	// +kubebuilder:validation:MinLength=3
 	// +kubebuilder:validation:MaxLength=1024
