@@ -22,6 +22,13 @@ const (
 	nodeThumbprint = "./Vendor/MSFT/CertificateStore/My/WSTEP/CertThumbprint"
 )
 
+// nodeSessionVersion is the version of sessions that the server understands (DMClient CSP, SyncApplicationVersion). From 3.0 on a device says by an HRESULT
+// why it refuses a command.
+const (
+	nodeSessionVersion = "./Device/Vendor/MSFT/DMClient/Provider/" + adminapi.WindowsProviderID + "/SyncApplicationVersion"
+	sessionVersion     = "3.0"
+)
+
 var factNodes = []string{nodeManufacturer, nodeModel, nodeVersion, nodeSerial, nodeDeviceName, nodePlatform}
 
 // maxFact bounds what a device says of itself, in bytes.
@@ -80,7 +87,18 @@ func (s *winSession) startFacts() {
 	if !s.device.RenewingSince.IsZero() {
 		j.Steps = append(j.Steps, get(nodeThumbprint))
 	}
+	if s.device.State == adminapi.DevicePending {
+		j.Steps = append(j.Steps, sessionVersionSteps()...)
+	}
 	s.begin(j)
+}
+
+// sessionVersionSteps set the version whether the device has the node by itself or not, which differs by build.
+func sessionVersionSteps() []step {
+	added := adminapi.SyncMLCommand{Verb: adminapi.VerbAdd, LocURI: nodeSessionVersion, Format: "chr", Data: sessionVersion}
+	replaced := added
+	replaced.Verb = adminapi.VerbReplace
+	return newSteps([]adminapi.SyncMLCommand{added, replaced})
 }
 
 // concludeFacts stores what the device is; the first time, that decides whether it may be enrolled.

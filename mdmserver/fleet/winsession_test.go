@@ -32,6 +32,10 @@ var askedFirst = []string{
 	"Get ./DevDetail/Ext/Microsoft/DeviceName", "Get ./DevDetail/Ext/Microsoft/OSPlatform",
 }
 
+// introduced is what a device is asked and told before it is enrolled: from then on it gives reasons.
+var introduced = append(askedFirst[:6:6],
+	"Add ./Device/Vendor/MSFT/DMClient/Provider/KubeMDM/SyncApplicationVersion", "Replace ./Device/Vendor/MSFT/DMClient/Provider/KubeMDM/SyncApplicationVersion")
+
 func TestFirstSessionSaysWhatThePCIsAndThenAppliesItsProfiles(t *testing.T) {
 	w := newWorld(t)
 	p := w.enrollPC("A")
@@ -40,7 +44,7 @@ func TestFirstSessionSaysWhatThePCIsAndThenAppliesItsProfiles(t *testing.T) {
 	}
 	w.putProfile("ns/p", "v1", set(camera, "int", "0"))
 	p.assign("ns/p")
-	p.wantSync(append(askedFirst[:6:6], "Add "+camera, "Get "+camera)...)
+	p.wantSync(append(introduced[:8:8], "Add "+camera, "Get "+camera)...)
 	p.wantNode(camera, "0")
 	w.wantCounts("ns/p", 1, 0)
 	d := w.device("A")
@@ -86,12 +90,12 @@ func TestPCWithoutSerialNumberEnrolsAndOneThatSaysNothingStaysPending(t *testing
 	for _, q := range askedFirst {
 		p.silent[q] = true
 	}
-	p.wantSync(askedFirst...)
+	p.wantSync(introduced...)
 	if d := w.device("A"); d.State != adminapi.DevicePending {
 		t.Fatalf("a device that did not say what it is is %s", d.State)
 	}
 	p.silent = map[string]bool{}
-	p.wantSync(askedFirst...)
+	p.wantSync(introduced...)
 	if d := w.device("A"); d.State != adminapi.DeviceEnrolled || d.SerialNumber != "" {
 		t.Errorf("device = %+v", d)
 	}
@@ -201,7 +205,7 @@ func TestSessionOfAnEarlierEnrolmentIsForgotten(t *testing.T) {
 	p.intend(adminapi.IntentRelease)
 	next := w.enrollPC("A")
 	next.session = p.session - 1 // Windows numbers the sessions of an enrolment from the beginning
-	if orders := next.open(); len(orders) != len(askedFirst) || reflect.DeepEqual(orders, old) {
+	if orders := next.open(); len(orders) != len(introduced) || reflect.DeepEqual(orders, old) {
 		t.Errorf("the first session of the enrolment gets %+v", orders)
 	}
 }

@@ -76,7 +76,7 @@ func TestServerTellsWhatPCsRefuse(t *testing.T) {
 		"no such CSP":    {set("./Device/Vendor/Else/X", "chr", secret), nil, "404"},
 		"wrong format":   {set(areas+"DeviceLock/MinDevicePasswordLength", "chr", secret), nil, "406"},
 		"not the format": {set(areas+"B/Number", "int", secret), nil, "415"},
-		"decoded":        {set(areas+"B/Error", "chr", secret), []windows.Rule{{LocURI: areas + "B/Error", Code: 403, OriginalError: "0x80070005"}}, "B/Error"},
+		"decoded":        {set(areas+"B/Error", "chr", secret), []windows.Rule{{LocURI: areas + "B/Error", Code: 403, OriginalError: "0x80070005"}}, "access is denied"},
 		"reads wrongly":  {set(areas+"B/Lies", "chr", secret), []windows.Rule{{LocURI: areas + "B/Lies", Verb: "Add", Code: 200}}, "B/Lies"},
 		"unreadable":     {set(areas+"B/Hidden", "chr", secret), []windows.Rule{{LocURI: areas + "B/Hidden", Verb: "Get", Code: 405}}, ""},
 	} {
