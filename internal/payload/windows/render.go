@@ -53,27 +53,30 @@ func Validate(p *v1alpha1.Profile) error {
 		_, err := compose(p, content.Sources{})
 		return err
 	}
-	var faults []error
-	for i, s := range p.Spec.Windows.Settings {
-		command, err := node(p.Spec.Scope, &s)
-		if err == nil && s.ValueFrom == nil {
-			err = fill(&command, &s, content.Sources{})
+	_, err := settings(p, func(command *adminapi.SyncMLCommand, s *v1alpha1.WindowsSetting) error {
+		if s.ValueFrom != nil {
+			return nil
 		}
-		faults = append(faults, in(fmt.Sprintf("settings[%d]", i), err))
-	}
-	return errors.Join(faults...)
+		return fill(command, s, content.Sources{})
+	})
+	return err
 }
 
 func compose(p *v1alpha1.Profile, from content.Sources) ([]adminapi.SyncMLCommand, error) {
 	if m := p.Spec.Windows.SyncML; m != nil {
 		return document(p.Spec.Scope, m, from)
 	}
+	return settings(p, func(command *adminapi.SyncMLCommand, s *v1alpha1.WindowsSetting) error { return fill(command, s, from) })
+}
+
+// settings makes a command of each setting. The error holds the faults of all.
+func settings(p *v1alpha1.Profile, fill func(*adminapi.SyncMLCommand, *v1alpha1.WindowsSetting) error) ([]adminapi.SyncMLCommand, error) {
 	commands := make([]adminapi.SyncMLCommand, len(p.Spec.Windows.Settings))
 	var faults []error
 	for i, s := range p.Spec.Windows.Settings {
 		command, err := node(p.Spec.Scope, &s)
 		if err == nil {
-			err = fill(&command, &s, from)
+			err = fill(&command, &s)
 		}
 		commands[i] = command
 		faults = append(faults, in(fmt.Sprintf("settings[%d]", i), err))
