@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/kubemdm/kubemdm/internal/adminapi"
@@ -44,15 +43,12 @@ func unsendableAction(c *adminapi.WindowsCommand) string {
 	return ""
 }
 
-// endsEnrolment says whether the device may be gone after the job.
-func (j *job) endsEnrolment() bool { return j.Kind == jobUnenroll || j.Ends }
-
 func (s *winSession) startUnenroll() error {
 	s.device.UnenrollAt = s.tx.now.Add(unenrollRetry)
 	if err := s.tx.PutDevice(*s.device); err != nil {
 		return err
 	}
-	s.begin(job{Kind: jobUnenroll, Steps: newSteps(unenrollCommand())})
+	s.begin(job{Kind: jobUnenroll, Ends: true, Steps: newSteps(unenrollCommand())})
 	return nil
 }
 
@@ -211,7 +207,7 @@ func (s *winSession) concludeAwait(j *job) (again bool, err error) {
 func awaitedFailure(await *adminapi.WindowsAwait, read []step) string {
 	message := fmt.Sprintf("the device accepted the command and failed at it: %s reads %s", await.LocURI, read[0].value())
 	if len(read) > 1 {
-		message += "; " + describeOriginal(hresult(read[1].value()))
+		message += "; " + describeOriginal(read[1].value())
 	}
 	return message
 }
@@ -222,15 +218,6 @@ func (s *step) value() string {
 		return ""
 	}
 	return strings.TrimSpace(s.Results[0].Data)
-}
-
-// hresult writes a number as HRESULTs are written; anything else stays.
-func hresult(s string) string {
-	n, err := strconv.ParseInt(s, 10, 64)
-	if err != nil {
-		return s
-	}
-	return fmt.Sprintf("0x%08X", uint32(n)) //nolint:gosec // an HRESULT is 32 bits, with or without sign
 }
 
 // answer is one entry of the body of an action's result.

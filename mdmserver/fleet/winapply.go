@@ -297,7 +297,7 @@ func (s *winSession) settleInstalled(ch *session, j *job) error {
 // failure puts the answer to a command into words.
 func (s *winSession) failure(culprit *step) *adminapi.DeviceError {
 	return &adminapi.DeviceError{
-		Code: culprit.Code, Original: clip(culprit.OriginalError, maxOriginal), LocURI: leaves([]step{*culprit})[0].Command.LocURI,
+		Code: culprit.Code, Original: hresult(culprit.OriginalError), LocURI: leaves([]step{*culprit})[0].Command.LocURI,
 		Message: describeAnswer(culprit.Code, culprit.OriginalError), At: s.tx.now,
 	}
 }

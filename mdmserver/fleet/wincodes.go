@@ -2,6 +2,8 @@ package fleet
 
 import (
 	"fmt"
+	"math"
+	"strconv"
 	"strings"
 )
 
@@ -106,16 +108,31 @@ var originalWords = map[string]string{
 	"0x86000023": "another source of configuration owns the setting",
 }
 
-// maxOriginal bounds what is kept of an HRESULT that nobody knows, in bytes.
-const maxOriginal = 16
-
-// describeOriginal says what is known of an HRESULT.
-func describeOriginal(hresult string) string {
-	key := "0x" + strings.ToUpper(strings.TrimPrefix(strings.ToLower(strings.TrimSpace(hresult)), "0x"))
-	if words, known := originalWords[key]; known {
-		return fmt.Sprintf("%s, %s", key, words)
+// hresult is an HRESULT as it is commonly written, "0x" and eight digits. Devices give it in hexadecimal or as a decimal number with or without sign; anything
+// else is "".
+func hresult(s string) string {
+	digits, isHex := strings.CutPrefix(strings.ToLower(strings.TrimSpace(s)), "0x")
+	if isHex {
+		n, err := strconv.ParseUint(digits, 16, 32)
+		if err != nil {
+			return ""
+		}
+		return fmt.Sprintf("0x%08X", n)
 	}
-	return clip(hresult, maxOriginal)
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || n < math.MinInt32 || n > math.MaxUint32 {
+		return ""
+	}
+	return fmt.Sprintf("0x%08X", uint32(n)) //nolint:gosec // it is an HRESULT, with or without sign
+}
+
+// describeOriginal says what is known of an HRESULT; "" if it is none.
+func describeOriginal(original string) string {
+	code := hresult(original)
+	if words, known := originalWords[code]; known {
+		return code + ", " + words
+	}
+	return code
 }
 
 // describeAnswer puts a status and an HRESULT, if there is one, into words.
@@ -124,9 +141,8 @@ func describeAnswer(code int, original string) string {
 	if !known {
 		words = "the device refused the command"
 	}
-	message := fmt.Sprintf("%s (%d", words, code)
-	if original != "" {
-		message += "; " + describeOriginal(original)
+	if reason := describeOriginal(original); reason != "" {
+		return fmt.Sprintf("%s (%d; %s)", words, code, reason)
 	}
-	return message + ")"
+	return fmt.Sprintf("%s (%d)", words, code)
 }

@@ -101,3 +101,14 @@ func FuzzWindowsProfile(f *testing.F) {
 		}
 	})
 }
+
+func TestHRESULT(t *testing.T) {
+	for s, want := range map[string]string{
+		"0x86000002": "0x86000002", " 0X8007000d ": "0x8007000D", "0x5": "0x00000005", "-2147023293": "0x80070643", "2147944003": "0x80070643", "0": "0x00000000",
+		"": "", "0x": "", "0x123456789": "", "4294967296": "", "-2147483649": "", "secret": "", "0xg": "",
+	} {
+		if got := hresult(s); got != want {
+			t.Errorf("hresult(%q) = %q, want %q", s, got, want)
+		}
+	}
+}

@@ -75,7 +75,7 @@ func (s *winSession) begin(j job) { s.state.Jobs = append(s.state.Jobs, &j) }
 // full says whether the reply takes no more work: its size is reached, or a command is under way that ends the enrolment, after which the device
 // may not speak again.
 func (s *winSession) full() bool {
-	return s.state.waiting().full() || slices.ContainsFunc(s.state.Jobs, (*job).endsEnrolment)
+	return s.state.waiting().full() || slices.ContainsFunc(s.state.Jobs, func(j *job) bool { return j.Ends })
 }
 
 // start begins what waits for the device, as far as it goes into this reply. A device is asked who it is before it gets anything.
