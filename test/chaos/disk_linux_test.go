@@ -27,8 +27,8 @@ func TestAFullDiskIsAnOutageAndNotALoss(t *testing.T) {
 		Hardware: devicesim.Mac("DISK", 1), Client: p.deviceHTTP(), Roots: p.WebCA.Pool(), Key: devicesim.NewKeyPool(1).Key,
 	})
 	must(t, err)
-	must(t, mac.Enroll(ctx, p.token(t, "chaos/first")))
-	late := p.token(t, "chaos/late")
+	must(t, mac.Enroll(ctx, p.enrollURL(t, "chaos/first")))
+	late := p.enrollURL(t, "chaos/late")
 	devices, err := adminapi.All(ctx, p.admin.Devices)
 	must(t, err)
 	info := adminapi.Action{Key: "chaos/info", SpecHash: "1", Apple: &adminapi.AppleCommand{RequestType: adminapi.AppleDeviceInformation},

@@ -18,6 +18,8 @@ import (
 	"github.com/kubemdm/kubemdm/test/serverfiles"
 )
 
+const publicURL = "https://" + serverfiles.Host
+
 // process is the real binary on plain files, which can be killed and started again.
 type process struct {
 	*serverfiles.Files
@@ -30,6 +32,7 @@ type process struct {
 func newProcess(t *testing.T) *process {
 	t.Helper()
 	p := &process{Files: serverfiles.Write(t), binary: filepath.Join(t.TempDir(), "mdmserver")}
+	p.AddWindows(t)
 	// The addresses must be the same after a restart.
 	for _, address := range []*string{&p.Config.Listen.Devices, &p.Config.Listen.Admin, &p.Config.Listen.Health} {
 		*address = freeAddress(t)
@@ -86,23 +89,30 @@ func (p *process) kill(t *testing.T) {
 	_ = p.cmd.Wait() // "signal: killed"
 }
 
-// token stores an EnrollmentToken and returns the URL to enrol at.
-func (p *process) token(t *testing.T, key adminapi.Key) string {
+// token stores an EnrollmentToken for a platform and returns its secret.
+func (p *process) token(t *testing.T, key adminapi.Key, platform adminapi.Platform) string {
 	t.Helper()
 	secret := rand.Text()
 	hash := sha256.Sum256([]byte(secret))
-	if _, err := p.admin.PutToken(t.Context(), adminapi.Token{Key: key, Hash: hex.EncodeToString(hash[:])}); err != nil {
-		t.Fatal(err)
-	}
-	return "https://" + serverfiles.Host + "/enroll/" + secret
+	_, err := p.admin.PutToken(t.Context(), adminapi.Token{Key: key, Hash: hex.EncodeToString(hash[:]), Platforms: []adminapi.Platform{platform}})
+	must(t, err)
+	return secret
 }
 
-// deviceHTTP finds the server's public name at its address.
+// enrollURL stores an EnrollmentToken for Apple devices and returns the URL to enrol at.
+func (p *process) enrollURL(t *testing.T, key adminapi.Key) string {
+	t.Helper()
+	return publicURL + "/enroll/" + p.token(t, key, adminapi.PlatformApple)
+}
+
+// dial finds the server's public names at its address.
+func (p *process) dial(ctx context.Context, network, _ string) (net.Conn, error) {
+	return new(net.Dialer).DialContext(ctx, network, p.Config.Listen.Devices)
+}
+
 func (p *process) deviceHTTP() *http.Client {
 	client := devicesim.NewClient(p.WebCA.Pool())
-	client.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, network, p.Config.Listen.Devices)
-	}
+	client.Transport.(*http.Transport).DialContext = p.dial
 	return client
 }
 

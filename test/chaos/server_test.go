@@ -59,7 +59,7 @@ func TestEveryCommandHasOneResultThoughTheServerIsKilled(t *testing.T) {
 			if i == restart {
 				checkRestart(t, r, of[r.DeviceID])
 			} else {
-				checkAnswer(t, p, actionKey(i), r, of[r.DeviceID])
+				checkAnswer(t, p, actionKey(i), r, of[r.DeviceID].Hardware().SerialNumber)
 			}
 		}
 	}
@@ -76,7 +76,7 @@ func TestEveryCommandHasOneResultThoughTheServerIsKilled(t *testing.T) {
 // enroll enrols the Macs with one token and counts what they answer from then on.
 func enroll(t *testing.T, p *process, answered *atomic.Int64) *devicesim.Fleet {
 	t.Helper()
-	url := p.token(t, "chaos/all")
+	url := p.enrollURL(t, "chaos/all")
 	client, keys := p.deviceHTTP(), devicesim.NewKeyPool(2)
 	fleet, err := devicesim.NewFleet(macs, func(i int) devicesim.Options {
 		return devicesim.Options{
@@ -133,7 +133,7 @@ func finished(ctx context.Context, p *process) int {
 }
 
 // results returns the results of an action after it has seen that there is one of each device.
-func results(t *testing.T, p *process, key adminapi.Key, of map[string]*devicesim.Device) []adminapi.ActionResult {
+func results[D any](t *testing.T, p *process, key adminapi.Key, of map[string]D) []adminapi.ActionResult {
 	t.Helper()
 	all, err := adminapi.All(t.Context(), func(ctx context.Context, after string, limit int) (*adminapi.Page[adminapi.ActionResult], error) {
 		return p.admin.ActionResults(ctx, key, after, limit)
@@ -141,20 +141,22 @@ func results(t *testing.T, p *process, key adminapi.Key, of map[string]*devicesi
 	must(t, err)
 	seen := map[string]bool{}
 	for _, r := range all {
-		seen[r.DeviceID] = of[r.DeviceID] != nil
+		if _, targeted := of[r.DeviceID]; targeted {
+			seen[r.DeviceID] = true
+		}
 	}
-	if len(all) != macs || len(seen) != macs {
-		t.Fatalf("%s has %d results of %d devices, want one of each of %d", key, len(all), len(seen), macs)
+	if len(all) != len(of) || len(seen) != len(of) {
+		t.Fatalf("%s has %d results of %d devices, want one of each of %d", key, len(all), len(seen), len(of))
 	}
 	return all
 }
 
 // checkAnswer expects what the device itself said.
-func checkAnswer(t *testing.T, p *process, key adminapi.Key, r adminapi.ActionResult, d *devicesim.Device) {
+func checkAnswer(t *testing.T, p *process, key adminapi.Key, r adminapi.ActionResult, serial string) {
 	t.Helper()
 	whole, err := p.admin.ActionResult(t.Context(), key, r.DeviceID)
 	must(t, err)
-	if r.State != adminapi.TargetSucceeded || !strings.Contains(string(whole.Body), d.Hardware().SerialNumber) {
+	if r.State != adminapi.TargetSucceeded || !strings.Contains(string(whole.Body), serial) {
 		t.Errorf("%s on %s: %s, body %.80q", key, r.DeviceID, r.State, whole.Body)
 	}
 }
