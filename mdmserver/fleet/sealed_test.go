@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"github.com/kubemdm/kubemdm/internal/adminapi"
@@ -34,14 +35,41 @@ func TestSecretsAreNowhereInTheFiles(t *testing.T) {
 		t.Errorf("what was sealed does not open: %+v", r)
 	}
 
+	w.wantNowhere("SECRET-", "U0VDUkVU", challenge.Secret, pc.DigestSecret, agent.key, ticket.Secret) // U0VD...: base64 of SECRET
+}
+
+func TestSecretsOfASessionAreNowhereInTheFiles(t *testing.T) {
+	w := newWorld(t)
+	p := w.newPC("A")
+	p.nodes[nodeB] = "SECRET-read"
+	w.putProfile("ns/p", "v1", set(nodeA, "chr", "SECRET-setting"))
+	p.assign("ns/p")
+	p.run("ns/raw", adminapi.WindowsCommand{RequestType: adminapi.WindowsRaw, Commands: []adminapi.SyncMLCommand{
+		set(camera, "chr", "SECRET-raw"), {Verb: adminapi.VerbGet, LocURI: nodeB},
+	}})
+	part := p.answer(p.open())
+	part.More = true
+	p.say(part)
+	w.wantNowhere("SECRET-", "U0VDUkVU")
+	p.msg++
+	p.finish(p.say(fleet.WindowsMessage{SessionID: part.SessionID, MsgID: strconv.Itoa(p.msg)}))
+	if got := p.answers("ns/raw"); len(got) != 2 || got[1]["data"] != "SECRET-read" {
+		t.Errorf("answers = %v", got)
+	}
+	w.wantNowhere("SECRET-", "U0VDUkVU")
+}
+
+// wantNowhere checks that no file of the store holds one of the secrets in clear.
+func (w *world) wantNowhere(secrets ...string) {
+	w.t.Helper()
 	files, err := filepath.Glob(w.path + "*")
 	w.must(err)
 	for _, name := range files {
 		content, err := os.ReadFile(name)
 		w.must(err)
-		for _, secret := range []string{"SECRET-", "U0VDUkVU", challenge.Secret, pc.DigestSecret, agent.key, ticket.Secret} { // U0VD...: base64 of SECRET
+		for _, secret := range secrets {
 			if bytes.Contains(content, []byte(secret)) {
-				t.Errorf("%s holds %q in clear", filepath.Base(name), secret)
+				w.t.Errorf("%s holds %q in clear", filepath.Base(name), secret)
 			}
 		}
 	}
