@@ -127,15 +127,10 @@ func (s *step) reset() {
 
 // startApply begins to write an artifact, unless another one has a better claim to one of its nodes.
 func (s *winSession) startApply(ch *session, st StateRow) error {
-	artifact, err := s.tx.Artifact(st.Artifact)
+	steps, err := s.stepsOf(st.Artifact)
 	if err != nil {
 		return err
 	}
-	p, err := s.profile(artifact)
-	if err != nil {
-		return err
-	}
-	steps := newSteps(p.Commands)
 	if lost, err := s.contend(ch, &st, writes(steps)); err != nil || lost {
 		return err
 	}

@@ -27,13 +27,13 @@ func (s *winSession) contend(ch *session, st *StateRow, nodes map[string]adminap
 		if err != nil {
 			return false, err
 		}
-		if node == "" || other.key == st.Artifact {
+		if node == "" || other.row.Key == st.Artifact {
 			continue
 		}
-		if other.key < st.Artifact {
-			return true, s.lose(ch, st, other.key, other.row.Digest, node)
+		if other.row.Key < st.Artifact {
+			return true, s.lose(ch, st, other.row.Key, other.row.Digest, node)
 		}
-		state, err := s.tx.State(ch.channel.ID, other.key)
+		state, err := s.tx.State(ch.channel.ID, other.row.Key)
 		if err != nil {
 			return false, err
 		}

@@ -92,11 +92,7 @@ func (s *winSession) concludeVerify(j *job) error {
 
 // startCheck begins to read an installed artifact.
 func (s *winSession) startCheck(ch *session, st StateRow) error {
-	artifact, err := s.tx.Artifact(st.Artifact)
-	if err != nil {
-		return err
-	}
-	p, err := s.profile(artifact)
+	steps, err := s.stepsOf(st.Artifact)
 	if err != nil {
 		return err
 	}
@@ -104,7 +100,7 @@ func (s *winSession) startCheck(ch *session, st StateRow) error {
 	if err := s.tx.PutState(st); err != nil {
 		return err
 	}
-	s.begin(job{Kind: jobCheck, User: ch == s.user, Key: string(st.Artifact), Digest: st.Digest, Steps: reads(writes(newSteps(p.Commands)))})
+	s.begin(job{Kind: jobCheck, User: ch == s.user, Key: string(st.Artifact), Digest: st.Digest, Steps: reads(writes(steps))})
 	return nil
 }
 
@@ -138,15 +134,10 @@ func (s *winSession) concludeCheck(j *job) (again bool, err error) {
 
 // repair sends again the commands that write the drifted nodes.
 func (s *winSession) repair(ch *session, state *StateRow, drifted map[string]bool) error {
-	artifact, err := s.tx.Artifact(state.Artifact)
+	steps, err := s.stepsOf(state.Artifact)
 	if err != nil {
 		return err
 	}
-	p, err := s.profile(artifact)
-	if err != nil {
-		return err
-	}
-	steps := newSteps(p.Commands)
 	if lost, err := s.contend(ch, state, writes(steps)); err != nil || lost {
 		return err
 	}

@@ -91,14 +91,21 @@ func writes(steps []step) map[string]adminapi.SyncMLCommand {
 
 // assignedProfile is an artifact of a channel; values are read when they are asked for.
 type assignedProfile struct {
-	key    adminapi.Key
 	row    ArtifactRow
 	nodes  []string
 	values map[string]adminapi.SyncMLCommand
 }
 
-// profile opens an artifact.
-func (s *winSession) profile(a *ArtifactRow) (*adminapi.WindowsProfile, error) {
+// stepsOf reads the commands of an artifact.
+func (s *winSession) stepsOf(key adminapi.Key) ([]step, error) {
+	a, err := s.tx.Artifact(key)
+	if err != nil {
+		return nil, err
+	}
+	return s.openProfile(a)
+}
+
+func (s *winSession) openProfile(a *ArtifactRow) ([]step, error) {
 	template, err := s.f.open(a.Template, sealedTemplate, string(a.Key))
 	if err != nil {
 		return nil, err
@@ -107,7 +114,7 @@ func (s *winSession) profile(a *ArtifactRow) (*adminapi.WindowsProfile, error) {
 	if err := json.Unmarshal(template, p); err != nil {
 		return nil, fmt.Errorf("reading a stored profile: %w", err)
 	}
-	return p, nil
+	return newSteps(p.Commands), nil
 }
 
 // assignedTo lists the artifacts of a channel, by key.
@@ -125,7 +132,7 @@ func (s *winSession) assignedTo(ch *session) ([]*assignedProfile, error) {
 		if err != nil {
 			return nil, err
 		}
-		profiles = append(profiles, &assignedProfile{key: row.Key, row: row, nodes: nodes})
+		profiles = append(profiles, &assignedProfile{row: row, nodes: nodes})
 	}
 	s.assigned[ch.channel.ID] = profiles
 	return profiles, nil
@@ -136,9 +143,9 @@ func (s *winSession) valuesOf(a *assignedProfile) (map[string]adminapi.SyncMLCom
 	if a.values != nil {
 		return a.values, nil
 	}
-	p, err := s.profile(&a.row)
+	steps, err := s.openProfile(&a.row)
 	if err == nil {
-		a.values = writes(newSteps(p.Commands))
+		a.values = writes(steps)
 	}
 	return a.values, err
 }

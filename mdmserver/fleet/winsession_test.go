@@ -368,6 +368,46 @@ func TestSessionOfARenewedIdentityEndsTheOldOne(t *testing.T) {
 	p.wantSync()
 }
 
+func TestPCIsWokenAgainForWhatIsLeft(t *testing.T) {
+	w := newWorld(t)
+	p := w.newPC("A")
+	wantWake := func(channel string, after time.Duration) {
+		t.Helper()
+		w.must(w.store.View(w.ctx, func(tx fleet.Tx) error {
+			row, err := tx.Channel(channel)
+			want := w.clock.Now().Add(after)
+			if after < 0 {
+				want = time.Time{}
+			}
+			if err == nil && !row.WakeAt.Equal(want) {
+				t.Errorf("%s is woken at %v, want %v", channel, row.WakeAt, want)
+			}
+			return err
+		}))
+	}
+	wantWake("A", -1)
+	w.putProfile("ns/p", "v1", set(camera, "int", "0"))
+	w.putProfile("ns/u", "v1", set("./User/x", "int", "0"))
+	p.assign("ns/p", "ns/u")
+	wantWake("A", 0)
+	orders := p.open()
+	wantWake("A", 10*time.Minute)
+	p.finish(orders)
+	wantWake("A", -1)
+	wantWake("A:user", time.Hour) // nobody is logged in
+	p.run("ns/msi", adminapi.WindowsCommand{
+		RequestType: adminapi.WindowsInstallMSI, Commands: []adminapi.SyncMLCommand{command(adminapi.VerbExec, msiNode, "")},
+		Await: &adminapi.WindowsAwait{LocURI: msiNode + "/Status", Done: []string{"70"}},
+	})
+	wantWake("A", 0)
+	p.sync()
+	wantWake("A", 2*time.Minute)
+	p.nodes[msiNode+"/Status"], p.login = "70", "user"
+	p.sync()
+	wantWake("A", -1)
+	wantWake("A:user", -1)
+}
+
 func TestIgnoredPCIsAskedNothing(t *testing.T) {
 	w := newWorld(t)
 	p := w.newPC("A")
