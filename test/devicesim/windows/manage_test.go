@@ -48,6 +48,9 @@ func (s *server) manage(w http.ResponseWriter, r *http.Request) {
 	}
 	if header == 200 {
 		s.heard = append(s.heard, m)
+		if m.Replace.CmdID != "" {
+			commands = fmt.Sprintf("<Status><CmdID>P</CmdID><MsgRef>%s</MsgRef><CmdRef>%s</CmdRef><Cmd>Replace</Cmd><Data>200</Data></Status>", m.MsgID, m.Replace.CmdID) + commands
+		}
 	}
 	s.write(w, "application/vnd.syncml.dm+xml", s.sync(fmt.Sprintf(
 		`<SyncML xmlns="SYNCML:SYNCML1.2"><SyncHdr><VerDTD>1.2</VerDTD><VerProto>DM/1.2</VerProto><SessionID>%s</SessionID><MsgID>%s</MsgID><Target><LocURI>%s</LocURI></Target><Source><LocURI>%s/management</LocURI></Source></SyncHdr><SyncBody><Status><CmdID>S</CmdID><MsgRef>%[2]s</MsgRef><CmdRef>0</CmdRef><Cmd>SyncHdr</Cmd>%[5]s<Data>%[6]d</Data></Status>%[7]s%[8]s<Final/></SyncBody></SyncML>`,

@@ -76,7 +76,8 @@ type message struct {
 		Type string `xml:"Item>Meta>Type"`
 		Item string `xml:"Item>Data"`
 	} `xml:"SyncBody>Alert"`
-	Final *struct{} `xml:"SyncBody>Final"`
+	Replace struct{ CmdID string } `xml:"SyncBody>Replace"`
+	Final   *struct{}              `xml:"SyncBody>Final"`
 
 	header      http.Header
 	certificate *x509.Certificate

@@ -174,6 +174,7 @@ func TestPCsRefuseBadReplies(t *testing.T) {
 	for name, change := range map[string][2]string{
 		"no status of SyncHdr":  {"<CmdRef>0</CmdRef>", "<CmdRef>1</CmdRef>"},
 		"not at first":          {"<SyncBody>", "<SyncBody>" + do("0x", "Get", "./DevInfo/DevId", "", "")},
+		"no status of Replace":  {"<Status><CmdID>P</CmdID><MsgRef>1</MsgRef><CmdRef>3</CmdRef><Cmd>Replace</Cmd><Data>200</Data></Status>", ""},
 		"a CmdID twice":         {"<CmdID>2</CmdID>", "<CmdID>S</CmdID>"},
 		"CmdID 0":               {"<CmdID>2</CmdID>", "<CmdID>0</CmdID>"},
 		"another session":       {"<SessionID>1", "<SessionID>2"},

@@ -72,7 +72,19 @@ func parseReply(document []byte, want expectation) (*reply, error) {
 	if err := r.readBody(root.child("SyncBody"), want); err != nil {
 		return nil, fmt.Errorf("SyncBody: %w", err)
 	}
-	return r, nil
+	return r, r.isComplete(want)
+}
+
+// isComplete wants a status of each Replace that was taken; in practice servers leave out those of alerts, and those of what only answers.
+func (r *reply) isComplete(want expectation) error {
+	for i, cmd := range want.sent {
+		id := strconv.Itoa(i + 1)
+		answered := slices.ContainsFunc(r.statuses, func(s status) bool { return s.cmdRef == id })
+		if cmd == "Replace" && r.header.code < 300 && !answered {
+			return fmt.Errorf("no Status of the Replace %s", id)
+		}
+	}
+	return nil
 }
 
 func checkHeader(h *element, want expectation) error {
