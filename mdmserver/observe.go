@@ -23,20 +23,28 @@ func (s *Server) observe(listener string, next http.Handler) http.Handler {
 			if cause := recover(); cause != nil {
 				s.afterPanic(answer, r, listener, cause)
 			}
-			took := time.Since(start)
-			endpoint := r.Pattern
-			if endpoint == "" {
-				endpoint = "unmatched"
-			}
-			s.metrics.Request(listener, endpoint, answer.code(), took)
-			level := slog.LevelInfo
-			if endpoint == routine && answer.code() == http.StatusOK {
-				level = slog.LevelDebug
-			}
-			s.log.Log(r.Context(), level, "request", "listener", listener, "endpoint", endpoint, "status", answer.code(), "duration", took, "requestBytes", r.ContentLength, "answerBytes", answer.size)
+			s.answered(answer, r, listener, time.Since(start))
 		}()
 		next.ServeHTTP(answer, r)
 	})
+}
+
+// answered counts a request and logs it.
+func (s *Server) answered(w *answerWriter, r *http.Request, listener string, took time.Duration) {
+	endpoint := r.Pattern
+	if endpoint == "" {
+		endpoint = "unmatched"
+	}
+	s.metrics.Request(listener, endpoint, w.code(), took)
+	level := slog.LevelInfo
+	if endpoint == routine && w.code() == http.StatusOK {
+		level = slog.LevelDebug
+	}
+	if !s.log.Enabled(r.Context(), level) {
+		return
+	}
+	s.log.LogAttrs(r.Context(), level, "request", slog.String("listener", listener), slog.String("endpoint", endpoint), slog.Int("status", w.code()),
+		slog.Duration("duration", took), slog.Int64("requestBytes", r.ContentLength), slog.Int64("answerBytes", w.size))
 }
 
 // afterPanic answers and reports a panic. The panic's value may hold what a device sent, so only its place is logged.

@@ -8,7 +8,7 @@ import (
 )
 
 // PerSecond runs a benchmark and reports how many of its iterations one second of one processor is good for, as "<unit>/cpu-s". All that the process does
-// meanwhile counts, the client's half too.
+// meanwhile counts, a client's half too; ServerPerSecond leaves that out.
 func PerSecond(b *testing.B, unit string, run func()) {
 	b.Helper()
 	b.ReportAllocs()
