@@ -130,6 +130,12 @@ func (f *Fleet) actionOf(tx *txn, actionID string) (*adminapi.Action, error) {
 	if err := json.Unmarshal(plain, a); err != nil {
 		return nil, fmt.Errorf("reading a stored action: %w", err)
 	}
+	if a.Apple == nil && a.Windows == nil { // as it was stored when all devices were Apple's
+		a.Apple = &adminapi.AppleCommand{}
+		if err := json.Unmarshal(plain, a.Apple); err != nil {
+			return nil, fmt.Errorf("reading a stored command: %w", err)
+		}
+	}
 	return a, nil
 }
 

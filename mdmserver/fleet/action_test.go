@@ -1,12 +1,14 @@
 package fleet_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"testing"
 	"time"
 
 	"github.com/kubemdm/kubemdm/internal/adminapi"
 	"github.com/kubemdm/kubemdm/mdmserver/fleet"
+	"github.com/kubemdm/kubemdm/mdmserver/seal"
 )
 
 var info = adminapi.AppleCommand{RequestType: adminapi.AppleDeviceInformation, Queries: []string{"OSVersion"}}
@@ -257,5 +259,28 @@ func TestNewestResultsAreInline(t *testing.T) {
 	w.must(err)
 	if len(page.Items) != 1 || page.Items[0].Key != "ns/info" {
 		t.Errorf("actions = %+v", page.Items)
+	}
+}
+
+func TestActionThatAnEarlierVersionStored(t *testing.T) {
+	w := newWorld(t)
+	m := w.enroll("A")
+	w.act("ns/info", info, m)
+	plain, err := json.Marshal(info)
+	w.must(err)
+	w.must(w.store.Update(w.ctx, func(tx fleet.Tx) error {
+		row, err := tx.Action("ns/info", "")
+		if err != nil {
+			return err
+		}
+		ring := seal.Keyring{Primary: "k1", Keys: map[string][]byte{"k1": make([]byte, 32)}}
+		row.Command, err = seal.New(func() seal.Keyring { return ring }).Seal(plain, []byte("7:command36:"+row.ID))
+		if err != nil {
+			return err
+		}
+		return tx.PutAction(*row)
+	}))
+	if d := m.idle(); d.Action == nil || d.Action.Command.Queries[0] != "OSVersion" {
+		t.Errorf("delivery = %+v", d)
 	}
 }

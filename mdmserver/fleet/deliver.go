@@ -146,9 +146,6 @@ func (s *session) actionDelivery(t *TargetRow) (*ActionDelivery, error) {
 	if err != nil {
 		return nil, err
 	}
-	if action.Apple == nil { // stored by a server that knew no other platform, in another form
-		return nil, unencodable{errors.New(unsupported)}
-	}
 	d := &ActionDelivery{Command: *action.Apple}
 	pin, err := s.f.open(t.PIN, sealedPIN, t.ActionID, t.DeviceID)
 	if err != nil {
