@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -169,6 +170,44 @@ func TestPCsRenew(t *testing.T) {
 	s.publicKey = &old.Key.PublicKey
 	if err := pc.Renew(t.Context()); !errors.Is(err, windows.ErrMalformed) {
 		t.Errorf("a renewal for another key: %v", err)
+	}
+}
+
+func TestAgentsRefuseBadAnswers(t *testing.T) {
+	for name, body := range map[string]string{
+		"no notifications": `{}`, "no object": `[]`, "no JSON": `{"notifications":`, "other settings": `{"notifications":{},"update_channels":{"orbit":"edge"}}`,
+	} {
+		s := newServer(t)
+		pc := s.pc(nil)
+		pc.InstallAgent(s.URL, "SECRET")
+		_, err := pc.PollAgent(t.Context())
+		fatal(t, err)
+		s.raw = func(w http.ResponseWriter, _ string) {
+			w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+			_, _ = io.WriteString(w, body)
+		}
+		if _, err := pc.PollAgent(t.Context()); !errors.Is(err, windows.ErrMalformed) || pc.NodeKey() == "" {
+			t.Errorf("%s: %v", name, err)
+		}
+		s.raw = func(w http.ResponseWriter, _ string) {
+			w.Header().Set("Content-Length", "0")
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+		if _, err := pc.PollAgent(t.Context()); err == nil || pc.NodeKey() != "" {
+			t.Errorf("a node key that is not known any more is kept: %v", err)
+		}
+	}
+}
+
+func TestNobodyIsSentToPlainHTTP(t *testing.T) {
+	s := newServer(t)
+	s.raw = func(w http.ResponseWriter, _ string) {
+		w.Header().Set("Content-Length", "0")
+		w.Header().Set("Location", "http://127.0.0.1/EnrollmentServer/Discovery.svc")
+		w.WriteHeader(http.StatusTemporaryRedirect)
+	}
+	if err := s.pc(nil).EnrollWithPassword(t.Context(), s.URL, "ada@example.test", "TOKEN"); err == nil || !strings.Contains(err.Error(), "0x8018001a") {
+		t.Errorf("%v", err)
 	}
 }
 

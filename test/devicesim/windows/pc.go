@@ -175,9 +175,6 @@ func (pc *PC) Hardware() Hardware { return pc.opts.Hardware }
 // Script adds rules; the first that matches a command decides.
 func (pc *PC) Script(rules ...Rule) { pc.script.add(rules) }
 
-// ClearScript forgets all rules.
-func (pc *PC) ClearScript() { pc.script.clear() }
-
 // Enrolled says whether the PC is managed.
 func (pc *PC) Enrolled() bool {
 	_, err := pc.current()

@@ -37,12 +37,6 @@ func (s *script) add(rules []Rule) {
 	}
 }
 
-func (s *script) clear() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.rules = nil
-}
-
 // take returns the first rule that matches and uses it up once; nil without one.
 func (s *script) take(verb, path string) *Rule {
 	s.mu.Lock()

@@ -203,6 +203,16 @@ func TestPCsRefuseBadReplies(t *testing.T) {
 	}
 }
 
+func TestServersAbort(t *testing.T) {
+	s := newServer(t)
+	pc := s.enrolled(nil)
+	s.gives("<Alert><CmdID>1</CmdID><Data>1223</Data></Alert>" + do("2", "Add", camera, "int", "0"))
+	session(t, pc, windows.SessionOptions{})
+	if _, has := pc.Node(camera); has || len(s.heard) != 1 {
+		t.Errorf("after alert 1223: %d messages, the camera is set: %v", len(s.heard), has)
+	}
+}
+
 func TestPCsProveThemselves(t *testing.T) {
 	s := newServer(t)
 	pc := s.enrolled(nil)
