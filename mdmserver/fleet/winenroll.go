@@ -246,7 +246,7 @@ func (f *Fleet) completeWindows(tx *txn, device *DeviceRow, facts DeviceFacts) e
 		return err
 	}
 	tx.touch(adminapi.KindDevice, device.ID)
-	user := Channel{ID: device.ID + ":user", DeviceID: device.ID, Kind: ChannelWindowsUser}
+	user := Channel{ID: userChannelOf(device.ID), DeviceID: device.ID, Kind: ChannelWindowsUser}
 	for _, ch := range []Channel{device.channel(), user} {
 		if err := tx.PutChannel(ChannelRow{Channel: ch, Scope: scopeOf(ch), Enabled: true}); err != nil {
 			return err
@@ -255,9 +255,9 @@ func (f *Fleet) completeWindows(tx *txn, device *DeviceRow, facts DeviceFacts) e
 	return seedDevice(tx, device.ID)
 }
 
-// noSerials are what makers of PCs leave in the place of a serial number, in lower case.
+// noSerials are what makers of PCs leave in the place of a serial number, in lower case, besides zeros.
 var noSerials = []string{
-	"", "0", "none", "n/a", "not applicable", "not specified", "default string", "to be filled by o.e.m.", "system serial number", "serial number",
+	"none", "n/a", "not applicable", "not specified", "default string", "to be filled by o.e.m.", "system serial number", "serial number",
 	"chassis serial number", "invalid", "unknown", "123456789",
 }
 
