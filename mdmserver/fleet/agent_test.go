@@ -327,3 +327,23 @@ func TestManyUnknownAgentsDoNotCrowdTheStore(t *testing.T) {
 		}
 	})
 }
+
+func TestAgentIsNotAskedForSessionAfterSessionForAUserWhoIsAway(t *testing.T) {
+	w := newWorld(t)
+	a := w.newAgent(w.windowsToken(adminapi.Token{Key: "fleet/pcs"}).TokenHash, "HW")
+	p := w.pendingPC(a.cred(), "PC")
+	w.must(p.trySync())
+	w.putProfile("ns/u", "v1", set("./User/Vendor/MSFT/Policy/Config/Experience/AllowWindowsSpotlight", "int", "0"))
+	p.assign("ns/u")
+	for range 2 {
+		a.want(askSync)
+		w.must(p.trySync())
+		a.want(nothing)
+		w.clock.advance(time.Hour)
+	}
+	p.login = "user"
+	w.must(p.trySync())
+	w.clock.advance(time.Hour)
+	a.want(nothing)
+	w.wantCounts("ns/u", 1, 0)
+}

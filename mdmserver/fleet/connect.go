@@ -199,6 +199,9 @@ func (s *session) wakeAt(at time.Time) error {
 	return s.tx.PutChannel(*s.channel)
 }
 
+// due says whether the channel is to be woken by now.
+func (s *session) due() bool { return !s.channel.WakeAt.IsZero() && !s.channel.WakeAt.After(s.tx.now) }
+
 // reoffer makes ready again what was sent or deferred: an idle device executes nothing. A restart or shutdown that it did not answer is over,
 // nobody knows how.
 func (s *session) reoffer() error {

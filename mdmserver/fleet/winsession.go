@@ -18,10 +18,10 @@ const (
 // winSession is one message of an OMA-DM session.
 type winSession struct {
 	*session
-	// user is the channel of whoever is logged in, nil if nobody is whom the device knows as its user.
-	user  *session
-	row   *SessionRow
-	state *sessionState
+	// user is the channel of whoever is logged in, nil if nobody is whom the device knows as its user; then absent is that channel.
+	user, absent *session
+	row          *SessionRow
+	state        *sessionState
 	// again is true when the reply to the message was lost. A first message that got no commands is looked at anew: there may be some by now.
 	again bool
 	// opens is true when the message begins a session. One in the middle of a session that nobody knows does too.
@@ -91,9 +91,9 @@ func (s *winSession) brings(c *claim, by adminapi.ManagementAuthentication, m *W
 		unenrolledByUser(m) || s.device.Facts.merge(facts.unnamed()) != s.device.Facts
 }
 
-// idle says whether nothing waits for the device and its user.
+// idle says whether nothing waits for the device and its user. A user who is not there can wait, but not with an agent that is told to call each time.
 func (s *winSession) idle() (bool, error) {
-	if s.factsDue() {
+	if s.factsDue() || s.absent != nil && s.absent.due() {
 		return false, nil
 	}
 	released, err := s.releasedConflicts()
@@ -133,14 +133,17 @@ func (s *winSession) reachChannels() error {
 		return err
 	}
 	s.channel = own
-	if s.state.Login != loginUser {
-		return nil
+	row, err := s.tx.Channel(userChannelOf(s.device.ID))
+	if err != nil || row == nil || !row.Enabled {
+		return err
 	}
-	user, err := s.tx.Channel(userChannelOf(s.device.ID))
-	if err == nil && user != nil && user.Enabled {
-		s.user = &session{f: s.f, tx: s.tx, device: s.device, channel: user}
+	user := &session{f: s.f, tx: s.tx, device: s.device, channel: row}
+	if s.state.Login == loginUser {
+		s.user = user
+	} else {
+		s.absent = user
 	}
-	return err
+	return nil
 }
 
 // loginUser is the LoginStatus of a session in which the user is logged in who enrolled the device (its LoginStatus alert).
@@ -268,14 +271,8 @@ func (s *winSession) rest(busy bool) error {
 		return nil
 	}
 	channels := s.channels()
-	if s.user == nil {
-		row, err := s.tx.Channel(userChannelOf(s.device.ID))
-		if err != nil {
-			return err
-		}
-		if row != nil {
-			channels = append(channels, &session{f: s.f, tx: s.tx, device: s.device, channel: row})
-		}
+	if s.absent != nil {
+		channels = append(channels, s.absent)
 	}
 	for _, ch := range channels {
 		w, err := ch.gather()
