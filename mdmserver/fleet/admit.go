@@ -184,7 +184,8 @@ func usedUp(c *claim) error {
 }
 
 // takeover: a device that is enrolled is left alone by any new identity whose token was not made for it, whether that claims its id or its serial
-// number. A pending enrolment holds its place only if its own token was: until the first TokenUpdate nothing was entrusted to it.
+// number. A pending enrolment holds its place only if its own token was: until the first TokenUpdate nothing was entrusted to it. One that an administrator
+// wants to end holds none: the device may have been erased, and nobody would hear that it was refused.
 func takeover(c *claim) error {
 	if c.taken() != nil {
 		return ErrReenrolmentBlocked
@@ -195,7 +196,7 @@ func takeover(c *claim) error {
 // taken is the enrolment that the claim would take over without a right to, or nil.
 func (c *claim) taken() *DeviceRow {
 	for _, d := range []*DeviceRow{c.device, c.namesake} {
-		holds := d != nil && (d.State == adminapi.DeviceEnrolled || d.State == adminapi.DevicePending && d.Bound)
+		holds := d != nil && d.Intent != adminapi.IntentUnenroll && (d.State == adminapi.DeviceEnrolled || d.State == adminapi.DevicePending && d.Bound)
 		if holds && !c.issued.boundTo(d.ID, d.Facts) {
 			return d
 		}

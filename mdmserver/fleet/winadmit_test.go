@@ -207,3 +207,16 @@ func TestSweepAndPushesKnowPCs(t *testing.T) {
 		t.Error("the server renews a PC")
 	}
 }
+
+func TestEnrolmentThatIsToEndHoldsNoPlace(t *testing.T) {
+	w := newWorld(t)
+	cred := w.windowsToken(adminapi.Token{Key: "fleet/pcs"})
+	old := w.fullPC(w.newAgent(cred.TokenHash, "HW").cred(), "PC")
+	w.intend("PC", adminapi.IntentUnenroll)
+	a := w.newAgent(cred.TokenHash, "HW") // Windows was installed anew
+	p := w.pendingPC(a.cred(), "NEW")
+	p.nodes[serialNode] = "SN-PC"
+	w.must(p.trySync())
+	w.wantLive(p, "")
+	w.wantErr(old.trySync(), fleet.ErrNotEnrolled)
+}
