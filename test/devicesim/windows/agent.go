@@ -97,6 +97,9 @@ func (pc *PC) setNodeKey(a *Agent, key string) {
 func (pc *PC) heedAgent(ctx context.Context, a *Agent, n *Notifications) error {
 	switch {
 	case n.Enroll && n.DiscoveryURL != "":
+		if pc.Enrolled() {
+			return nil // a notice of before: an agent that succeeded does not ask Windows again for an hour
+		}
 		token, err := AgentToken(a.nodeKey)
 		if err != nil {
 			return err
