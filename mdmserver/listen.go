@@ -43,6 +43,9 @@ func (s *Server) listen(devices, admin http.Handler) error {
 	if s.devices, err = s.bind("devices", s.cfg.Listen.Devices, s.deviceTLS(), s.observe("devices", s.directed(devices))); err != nil {
 		return err
 	}
+	// A device asks for one thing at a time: HTTP/2 would give it nothing, cost twice as much for a poll, and let strangers in on its complexity.
+	s.devices.server.Protocols = new(http.Protocols)
+	s.devices.server.Protocols.SetHTTP1(true)
 	if s.admin, err = s.bind("admin", s.cfg.Listen.Admin, adminTLS, s.observe("admin", admin)); err != nil {
 		return err
 	}
@@ -72,7 +75,7 @@ func (s *Server) deviceTLS() *tls.Config {
 func (s *Server) managementTLS(base *tls.Config) *tls.Config {
 	config := base.Clone()
 	config.GetConfigForClient = nil
-	config.NextProtos = []string{"h2", "http/1.1"}
+	config.NextProtos = []string{"http/1.1"}
 	config.ClientAuth = tls.RequestClientCert
 	config.SessionTicketsDisabled = true
 	config.ClientCAs = x509.NewCertPool()

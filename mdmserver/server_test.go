@@ -93,6 +93,21 @@ func TestTheDevicesListenerKnowsNothingOfTheInternalAPI(t *testing.T) {
 	}
 }
 
+// Whatever else a client offers, devices and agents are served by HTTP/1.1, on both hosts.
+func TestDevicesAreServedByHTTP1(t *testing.T) {
+	w := newWindowsWorld(t)
+	for _, host := range []string{serverfiles.Host, serverfiles.ManagementHost} {
+		conn, err := tls.Dial("tcp", w.addrs.Devices.String(), &tls.Config{RootCAs: w.WebCA.Pool(), ServerName: host, NextProtos: []string{"h2", "http/1.1"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.Close()
+		if got := conn.ConnectionState().NegotiatedProtocol; got != "http/1.1" {
+			t.Errorf("%s speaks %q", host, got)
+		}
+	}
+}
+
 func TestARenewedServingCertificateIsUsedWithoutARestart(t *testing.T) {
 	w := newWorld(t)
 	renewed := w.WebCA.Issue(t, pki.Leaf{CN: "renewed", Names: []string{serverfiles.Host}})

@@ -92,6 +92,10 @@ func (w *world) start(t testing.TB) {
 	})
 	w.addrs = s.Addresses()
 	w.admin = w.Manager(t, w.addrs.Admin.String())
+	// A server that answers heeds signals: those of tests would end the process before.
+	if _, err := w.admin.Info(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // deviceHTTP is a device's client, which finds the server's public name at the loopback address.
