@@ -149,7 +149,8 @@ func intend(tx *txn, d *DeviceRow, intent adminapi.Intent) error {
 	return tx.wakeAll(d.ID)
 }
 
-// PutToken stores a token's hash and rules; its uses go on counting.
+// PutToken stores a token's hash and rules; its uses go on counting. With another hash it is another secret: node keys that the one before gave to agents
+// enrol nothing any more.
 func (f *Fleet) PutToken(ctx context.Context, t adminapi.Token) (*adminapi.TokenStatus, error) {
 	var status adminapi.TokenStatus
 	err := f.update(ctx, func(tx *txn) error {
@@ -160,6 +161,11 @@ func (f *Fleet) PutToken(ctx context.Context, t adminapi.Token) (*adminapi.Token
 		}
 		if old != nil {
 			row.Uses, row.LastUsed = old.Uses, old.LastUsed
+		}
+		if old == nil || old.Hash != t.Hash {
+			if err := tx.DeleteAgentsToEnrol(t.Key); err != nil {
+				return err
+			}
 		}
 		status = row.status()
 		return tx.PutToken(row)

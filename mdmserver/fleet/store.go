@@ -38,6 +38,10 @@ type EnrolmentTx interface {
 	AgentsOn(hardwareUUID string) ([]AgentRow, error)
 	PutAgent(AgentRow) error
 	DeleteAgent(nodeKeyHash string) error
+	// DeleteAgentsToEnrol forgets the agents of a token that are to enrol (AgentView), DeleteStrandedAgents such agents of all tokens if they were
+	// created before the given time or their token is unknown, expired or used up.
+	DeleteAgentsToEnrol(token adminapi.Key) error
+	DeleteStrandedAgents(createdBefore, now time.Time) error
 	// AgentViews lists what the notices of all agents depend on, or only of the one whose node key has the hash, if that is not empty.
 	AgentViews(nodeKeyHash string) ([]AgentView, error)
 

@@ -14,7 +14,7 @@ const (
 	unconfirmedAfter = 5 * time.Minute
 	// rememberActions is how long a finished action answers for a re-created one.
 	rememberActions = 90 * 24 * time.Hour
-	// rememberUnused is how long an issued certificate may wait for its first use, and a Windows device to complete its enrolment.
+	// rememberUnused is how long an issued certificate may wait for its first use, an agent to enrol its Windows device, and that to complete its enrolment.
 	rememberUnused = 30 * 24 * time.Hour
 	// sweepBatch bounds the rows of one transaction of a sweep, so that devices never wait long for it.
 	sweepBatch = 500
@@ -133,6 +133,10 @@ func (f *Fleet) sweepOld(tx *txn) (int, error) {
 		return 0, err
 	}
 	if err := tx.DeleteIdentities(tx.now.Add(-rememberUnused)); err != nil {
+		return 0, err
+	}
+	// An agent that can enrol nothing enrols itself anew, with another secret if it was given one.
+	if err := tx.DeleteStrandedAgents(tx.now.Add(-rememberUnused), tx.now); err != nil {
 		return 0, err
 	}
 	return 0, tx.DeleteActions(tx.now.Add(-rememberActions))

@@ -35,9 +35,25 @@ func (t *tx) DeleteAgent(nodeKeyHash string) error {
 	return t.exec("DELETE FROM agents WHERE node_key_hash = $1", nodeKeyHash)
 }
 
-// agentViews joins agents with the device that each enrolled. One whose enrolment an administrator ended waits until it is installed anew.
+// toEnrol is true for an agent (a) that is to enrol its device (d). One whose enrolment an administrator ended waits until it is installed anew.
+const toEnrol = "(d.id IS NULL OR (d.state = 'Ended' AND d.end_reason <> 'Unenrolled'))"
+
+// agentsToEnrol begins a statement that deletes such agents, a condition more to come.
+const agentsToEnrol = `DELETE FROM agents WHERE node_key_hash IN (
+	SELECT a.node_key_hash FROM agents a LEFT JOIN devices d ON d.id = a.device_id WHERE ` + toEnrol + `) AND `
+
+func (t *tx) DeleteAgentsToEnrol(token adminapi.Key) error {
+	return t.exec(agentsToEnrol+"token = $1", token)
+}
+
+func (t *tx) DeleteStrandedAgents(createdBefore, now time.Time) error {
+	return t.exec(agentsToEnrol+`(created_at < $1 OR token NOT IN (
+		SELECT key FROM tokens WHERE (expires_at = 0 OR expires_at > $2) AND (max_uses = 0 OR uses < max_uses)))`, toMicros(createdBefore), toMicros(now))
+}
+
+// agentViews joins agents with the device that each enrolled.
 const agentViews = `SELECT a.node_key_hash,
-		d.id IS NULL OR (d.state = 'Ended' AND d.end_reason <> 'Unenrolled'),
+		` + toEnrol + `,
 		COALESCE(d.state <> 'Ended' AND d.intent = 'Unenroll', FALSE),
 		COALESCE((SELECT MIN(c.wake_at) FROM channels c WHERE c.device_id = d.id AND c.enabled AND c.wake_at > 0 AND d.intent <> 'Ignore'), 0)
 	FROM agents a LEFT JOIN devices d ON d.id = a.device_id

@@ -40,6 +40,7 @@ func Run(t *testing.T, open func(t *testing.T) fleet.Store) {
 		"forgetting":       (*suite).forgetting,
 		"dirty rows":       (*suite).dirtyRows,
 		"agents":           (*suite).agents,
+		"stranded agents":  (*suite).strandedAgents,
 		"nodes":            (*suite).nodes,
 		"verifying":        (*suite).verifying,
 		"platforms":        (*suite).platforms,

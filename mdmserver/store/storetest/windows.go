@@ -2,6 +2,8 @@ package storetest
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/kubemdm/kubemdm/internal/adminapi"
@@ -76,6 +78,42 @@ func (s *suite) agents() {
 		}
 		want(s, get[[]fleet.AgentView](s)(tx.AgentViews("unknown")), func(v fleet.AgentView) string { return v.NodeKeyHash })
 	})
+}
+
+func (s *suite) strandedAgents() {
+	s.update(func(tx fleet.Tx) {
+		s.enrolled(tx, "managed", windows)
+		for _, t := range []adminapi.Token{{Key: "good"}, {Key: "lasting", ExpiresAt: now.Add(time.Hour)}, {Key: "over", ExpiresAt: now}, {Key: "used", MaxUses: 1}} {
+			s.must(tx.PutToken(fleet.TokenRow{Token: t, Uses: 1}))
+		}
+		for i, token := range []adminapi.Key{"good", "lasting", "over", "used", "gone"} {
+			s.must(tx.PutAgent(fleet.AgentRow{NodeKeyHash: "to enrol by " + string(token), Token: token, CreatedAt: now.Add(time.Duration(-i) * time.Minute)}))
+			s.must(tx.PutAgent(fleet.AgentRow{NodeKeyHash: "managed by " + string(token), Token: token, DeviceID: "managed"}))
+		}
+		s.must(tx.DeleteStrandedAgents(now.Add(-time.Hour), now))
+		s.wantAgents(tx, "to enrol by ", "good", "lasting")
+		s.must(tx.DeleteAgentsToEnrol("lasting"))
+		s.wantAgents(tx, "to enrol by ", "good")
+		s.must(tx.DeleteStrandedAgents(now.Add(time.Second), now))
+		s.wantAgents(tx, "to enrol by ")
+		s.wantAgents(tx, "managed by ", "good", "lasting", "over", "used", "gone")
+	})
+}
+
+// wantAgents checks which agents there are whose node keys begin so.
+func (s *suite) wantAgents(tx fleet.Tx, prefix string, endings ...string) {
+	s.Helper()
+	var got []string
+	for _, v := range get[[]fleet.AgentView](s)(tx.AgentViews("")) {
+		if ending, ok := strings.CutPrefix(v.NodeKeyHash, prefix); ok {
+			got = append(got, ending)
+		}
+	}
+	slices.Sort(got)
+	slices.Sort(endings)
+	if !slices.Equal(got, endings) {
+		s.Errorf("agents %s%q, want %q", prefix, got, endings)
+	}
 }
 
 func (s *suite) nodes() {
