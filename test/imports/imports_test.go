@@ -16,9 +16,14 @@ import (
 	"github.com/kubemdm/kubemdm/test/golden"
 )
 
+// agent is what runs on Windows; all else runs in Linux containers.
+const agent = "./cmd/kubemdm-agent"
+
 func TestNobodyBreaksTheRules(t *testing.T) {
-	for _, line := range Violations(Rules, goList(t, "./...")) {
-		t.Error(line)
+	for goos, pattern := range map[string]string{"linux": "./...", "windows": agent + "/..."} {
+		for _, line := range Violations(Rules, goList(t, goos, pattern)) {
+			t.Error(line)
+		}
 	}
 }
 
@@ -36,10 +41,14 @@ func TestModulesOfTheBinaries(t *testing.T) {
 	}
 }
 
-func modulesOf(t *testing.T, pattern string) string {
+func modulesOf(t *testing.T, binary string) string {
 	t.Helper()
+	goos := "linux"
+	if binary == agent {
+		goos = "windows"
+	}
 	var modules []string
-	for _, p := range goList(t, pattern) {
+	for _, p := range goList(t, goos, binary) {
 		if p.Module.Path != "" && p.Module.Path != Module {
 			modules = append(modules, p.Module.Path+"\n")
 		}
@@ -89,6 +98,15 @@ func TestRules(t *testing.T) {
 
 		{from: "internal/adminapi", to: "github.com/google/uuid", forbidden: true},
 		{from: "internal/adminapi", to: "net/http"},
+		{from: "internal/agentapi", to: "golang.org/x/sys/windows", forbidden: true},
+		{from: "internal/agentapi", to: "mdmserver/fleet", forbidden: true},
+		{from: "internal/agentapi", to: "crypto/sha256"},
+		{from: "cmd/kubemdm-agent", to: "mdmserver/agent", forbidden: true},
+		{from: "cmd/kubemdm-agent/internal/state", to: "k8s.io/utils/clock", via: "github.com/other/lib", forbidden: true},
+		{from: "cmd/kubemdm-agent", to: "controllers/internal/loop", forbidden: true},
+		{from: "cmd/kubemdm-agent", to: "api/v1alpha1", forbidden: true},
+		{from: "cmd/kubemdm-agent/internal/orbit", to: "internal/agentapi"},
+		{from: "cmd/kubemdm-agent", to: "golang.org/x/sys/windows"},
 		{from: "internal/payload/apple", to: "os", forbidden: true},
 		{from: "internal/payload/apple", to: "os", via: "fmt"},
 		{from: "internal/payload/apple", to: "net/url"},
@@ -129,12 +147,12 @@ func isStandard(first string) bool {
 	return slices.Contains([]string{"net", "os", "fmt", "crypto"}, first)
 }
 
-// goList lists packages of the repository and all they import, as they are built for a Linux container.
-func goList(t *testing.T, pattern string) []Package {
+// goList lists packages of the repository and all they import, as they are built for an operating system.
+func goList(t *testing.T, goos, pattern string) []Package {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "-json=ImportPath,Standard,Imports,Deps,Module", pattern)
 	cmd.Dir = "../.."
-	cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH=amd64", "CGO_ENABLED=0")
+	cmd.Env = append(os.Environ(), "GOOS="+goos, "GOARCH=amd64", "CGO_ENABLED=0")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()

@@ -89,12 +89,16 @@ var Rules = []Rule{
 		},
 	},
 	{
-		Name:    "both sides' contracts use the standard library only",
+		Name:    "shared contracts use the standard library only",
 		Through: true,
-		Applies: under("internal/adminapi", "internal/serverconfig"),
-		Forbids: func(_ string, to Package) bool {
-			return !to.Standard && !under("internal/adminapi", "internal/serverconfig")(name(to.ImportPath))
-		},
+		Applies: isContract,
+		Forbids: func(_ string, to Package) bool { return !to.Standard && !isContract(name(to.ImportPath)) },
+	},
+	{
+		Name:    "the agent on a PC knows nothing of servers and Kubernetes but the wire contract",
+		Through: true,
+		Applies: under("cmd/kubemdm-agent"),
+		Forbids: packages(under("k8s.io", "sigs.k8s.io", "api", "controllers", "webhooks", "mdmserver")),
 	},
 	{
 		Name:    "rendering and validation do no I/O",
@@ -189,6 +193,9 @@ func except(match func(string) bool, but ...func(string) bool) func(string) bool
 func packages(match func(string) bool) func(string, Package) bool {
 	return func(_ string, to Package) bool { return match(name(to.ImportPath)) }
 }
+
+// isContract matches what two of our programs share to understand each other.
+var isContract = under("internal/adminapi", "internal/agentapi", "internal/serverconfig")
 
 var isKindController = except(func(n string) bool { return strings.HasPrefix(n, "controllers/") }, under("controllers/internal", "controllers/setup"))
 
