@@ -61,7 +61,7 @@ type management struct {
 	url      string
 	// name is the DNS name of the management host, "" when there is none of its own.
 	name string
-	// stranger is the secret of the nonces that devices which are not enrolled are challenged with: an answer does not tell who is.
+	// stranger is the secret of the nonces that devices which are not enrolled are challenged with, one for each: an answer does not tell who is.
 	stranger string
 	now      func() time.Time
 	log      *slog.Logger
@@ -179,7 +179,7 @@ func (h *management) answer(ctx context.Context, e identity.Evidence, m *wire.Me
 	}
 	header := wire.Command{Data: wire.StatusAuthenticated}
 	if by == adminapi.AuthDigest {
-		header = wire.Command{Data: wire.StatusOK, Chal: h.nextNonce(e.Credentials)}
+		header = wire.Command{Data: wire.StatusOK, Chal: h.nextNonce(m.Header.Source, e.Credentials)}
 	}
 	return h.reply(m, header).answer(whole, orders), nil
 }
@@ -194,7 +194,7 @@ func (h *management) challenge(ctx context.Context, m *wire.Message, known *flee
 			return nil, err
 		}
 	}
-	return h.reply(m, wire.Command{Data: status, Chal: h.nextNonce(known)}).end(), nil
+	return h.reply(m, wire.Command{Data: status, Chal: h.nextNonce(m.Header.Source, known)}).end(), nil
 }
 
 // credentials returns nil for a device that is not enrolled.
@@ -206,8 +206,8 @@ func (h *management) credentials(ctx context.Context, deviceID string) (*fleet.D
 	return known, err
 }
 
-func (h *management) nextNonce(known *fleet.DigestCredentials) *wire.Chal {
-	secret := h.stranger
+func (h *management) nextNonce(deviceID string, known *fleet.DigestCredentials) *wire.Chal {
+	secret := h.stranger + deviceID
 	if known != nil {
 		secret = known.Secret
 	}

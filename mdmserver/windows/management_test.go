@@ -216,8 +216,10 @@ func TestADigestIsAskedFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	ask("PC1", digestCred("1", []byte("wrong")), "401")
-	ask("stranger", "", "407")
-	ask("stranger", digestCred("1", nonce), "401")
+	stranger := ask("stranger", "", "407")
+	if again := ask("stranger", digestCred("1", nonce), "401"); again != stranger || ask("another", "", "407") == stranger {
+		t.Error("the nonces of strangers are not like those of devices: one for each, and the same again")
+	}
 
 	w := d.serve(request(syncml("PC1", "1", 1, digestCred("1", nonce), opening)))
 	if got := statuses(readReply(t, w)); got[0] != "0 SyncHdr 200" || !strings.Contains(w.Body.String(), "NextNonce") || d.by != adminapi.AuthDigest {
