@@ -88,7 +88,7 @@ func (c *chunks) join(enrollment string, m *wire.Message) (joined, error) {
 			if status != "" {
 				j.statuses[i] = status
 			}
-			more = more || status == wire.StatusChunkAccepted
+			more = more || item.More // also of a chunk that is refused: without its value, the package is not to be concluded from
 			if status == "" || status == wire.StatusOK {
 				items = append(items, item)
 			}

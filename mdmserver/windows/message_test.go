@@ -72,11 +72,12 @@ func TestAValueThatIsNotWhatWasAnnounced(t *testing.T) {
 	for name, tc := range map[string]struct {
 		messages []string
 		last     string
+		more     bool
 	}{
-		"no size":        {[]string{piece("./A", "abc", 0, true)}, "411"},
-		"over the limit": {[]string{piece("./A", "abc", 4<<20+1, true)}, "416"},
-		"too short":      {[]string{piece("./A", "abc", 9, true), piece("./A", "def", 0, false)}, "424"},
-		"too long":       {[]string{piece("./A", "abc", 4, true), piece("./A", "def", 0, true)}, "424"},
+		"no size":        {[]string{piece("./A", "abc", 0, true)}, "411", true}, // or begun before the server started
+		"over the limit": {[]string{piece("./A", "abc", 4<<20+1, true)}, "416", true},
+		"too short":      {[]string{piece("./A", "abc", 9, true), piece("./A", "def", 0, false)}, "424", false},
+		"too long":       {[]string{piece("./A", "abc", 4, true), piece("./A", "def", 0, true)}, "424", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := newDesk(t)
@@ -87,8 +88,8 @@ func TestAValueThatIsNotWhatWasAnnounced(t *testing.T) {
 			if got := statuses(m); len(got) != 2 || got[1] != "2 Results "+tc.last {
 				t.Errorf("answered %q", got)
 			}
-			if told := d.told[len(d.told)-1]; len(told.Results) > 0 {
-				t.Errorf("fleet was told %+v", told.Results)
+			if told := d.told[len(d.told)-1]; len(told.Results) > 0 || told.More != tc.more {
+				t.Errorf("fleet was told %+v, and that the package goes on: %v", told.Results, told.More)
 			}
 		})
 	}
