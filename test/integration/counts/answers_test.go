@@ -29,15 +29,23 @@ func asked(d *devicesim.Device, requestType string) int {
 // counters are those of a Profile: targeted, installed, pending, notNow, failed.
 type counters struct{ targeted, installed, pending, notNow, failed int32 }
 
-// counted waits until a Profile's status says this of its current content, with Converged for this reason.
+// counted waits until the status of the Profile wifi says this of its current content, with Converged for this reason.
 func (w *world) counted(want counters, reason string) *mdmv1alpha1.Profile {
 	w.Helper()
-	return await(w, "wifi", &mdmv1alpha1.Profile{}, "counted "+reason, func(p *mdmv1alpha1.Profile) bool {
-		s := p.Status
-		c := meta.FindStatusCondition(s.Conditions, mdmv1alpha1.ProfileConverged)
-		got := counters{ptr.Deref(s.Targeted, 0), ptr.Deref(s.Installed, 0), ptr.Deref(s.Pending, 0), ptr.Deref(s.NotNow, 0), ptr.Deref(s.Failed, 0)}
-		return got == want && c != nil && c.Reason == reason && c.ObservedGeneration == p.Generation
-	})
+	return w.countedOf("wifi", want, reason)
+}
+
+func (w *world) countedOf(name string, want counters, reason string) *mdmv1alpha1.Profile {
+	w.Helper()
+	return await(w, name, &mdmv1alpha1.Profile{}, "counted "+reason, func(p *mdmv1alpha1.Profile) bool { return want.are(p, reason) })
+}
+
+// are says whether these are the counters of a Profile.
+func (c counters) are(p *mdmv1alpha1.Profile, reason string) bool {
+	s := p.Status
+	converged := meta.FindStatusCondition(s.Conditions, mdmv1alpha1.ProfileConverged)
+	got := counters{ptr.Deref(s.Targeted, 0), ptr.Deref(s.Installed, 0), ptr.Deref(s.Pending, 0), ptr.Deref(s.NotNow, 0), ptr.Deref(s.Failed, 0)}
+	return got == c && converged != nil && converged.Reason == reason && converged.ObservedGeneration == p.Generation
 }
 
 // A device that answers Error is not asked again until the content changes, one that answers NotNow is asked again when it is idle next, and

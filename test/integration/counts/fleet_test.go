@@ -24,7 +24,7 @@ const (
 	flushPeriod = 30 * time.Second
 )
 
-// An idle fleet causes no write, and an edit of its Profile a handful, whatever its size. They are counted by the API server.
+// An idle fleet causes no write, and an edit of its Profile a handful, whatever its size and its devices. They are counted by the API server.
 func TestWritesOfALargeFleet(t *testing.T) {
 	w := newWorld(t)
 	clock := stopwatch(t)
@@ -35,14 +35,21 @@ func TestWritesOfALargeFleet(t *testing.T) {
 	w.run(fleet)
 	w.converged(macs)
 	clock("installed everywhere")
-	w.recount(macs)
+	office := w.enrollPCs(pcs)
+	clock("enrolled PCs, with a Device of each")
+	w.create(onPCs("1"))
+	w.have(office, "1")
+	clock("installed on PCs")
+	w.recount(macs + pcs)
 	settled := w.settled()
-	t.Logf("to enrol %d Macs and to give them a Profile: %s", macs, settled.since(before))
+	t.Logf("to enrol %d Macs and %d PCs and to give them Profiles: %s", macs, pcs, settled.since(before))
 
+	came := w.until(func() {}, func() error { return office.comeForNothing(t.Context()) }) // it ends by itself
 	sent := w.checkInIdle(fleet)
+	came()
 	clock("idle")
 	after := w.settled()
-	t.Logf("%d idle check-ins: %s", sent, after.since(settled))
+	t.Logf("%d idle check-ins, and %d sessions and polls of PCs: %s", sent, 2*idleRounds*pcs, after.since(settled))
 	if after.total() != settled.total() {
 		t.Errorf("an idle fleet caused %s", after.since(settled))
 	}
@@ -52,7 +59,8 @@ func TestWritesOfALargeFleet(t *testing.T) {
 	w.must(api.Update(t.Context(), p))
 	w.converged(macs)
 	clock("edited everywhere")
-	edited := w.settled().since(after)
+	settled = w.settled()
+	edited := settled.since(after)
 	t.Logf("a Profile's edit for %d Macs: %s", macs, edited)
 	if edited.total() > maxWrites {
 		t.Errorf("an edit caused %s, want at most %d", edited, maxWrites)
@@ -62,6 +70,7 @@ func TestWritesOfALargeFleet(t *testing.T) {
 			t.Fatalf("%s installed the Profile %d times, want 2", d.Hardware().SerialNumber, installs)
 		}
 	}
+	w.editOnPCs(office, settled)
 }
 
 // converged waits until the Profile, as it is now, is on this many devices and on no fewer than it is for.

@@ -84,13 +84,16 @@ func (w *world) declare() {
 		SecretRef: mdmv1alpha1.LocalReference{Name: "apns"},
 	}})
 	w.create(&mdmv1alpha1.MDMServer{ObjectMeta: metav1.ObjectMeta{Name: serverName}, Spec: mdmv1alpha1.MDMServerSpec{
-		Host: host, Organization: "Example Ltd", Apple: &mdmv1alpha1.AppleServer{
+		Host: host, Organization: "Example Ltd", Windows: &mdmv1alpha1.WindowsServer{}, Apple: &mdmv1alpha1.AppleServer{
 			APNSCertificateRef: &mdmv1alpha1.LocalReference{Name: "push"},
 			Push:               mdmv1alpha1.ApplePush{URL: url, CAConfigMapRef: &mdmv1alpha1.KeyReference{Name: "apple-ca", Key: "root"}},
 		},
 	}})
 	w.create(&mdmv1alpha1.EnrollmentToken{ObjectMeta: metav1.ObjectMeta{Name: "all"}, Spec: mdmv1alpha1.EnrollmentTokenSpec{
 		ServerRef: mdmv1alpha1.LocalReference{Name: serverName}, Labels: team,
+	}})
+	w.create(&mdmv1alpha1.EnrollmentToken{ObjectMeta: metav1.ObjectMeta{Name: "pcs"}, Spec: mdmv1alpha1.EnrollmentTokenSpec{
+		ServerRef: mdmv1alpha1.LocalReference{Name: serverName}, Labels: team, Platforms: []mdmv1alpha1.Platform{mdmv1alpha1.PlatformWindows},
 	}})
 }
 
@@ -134,7 +137,14 @@ func (w *world) enroll(prefix string, count int, change func(*devicesim.Options)
 	})
 	w.must(err)
 	w.must(fleet.Enroll(w.Context(), workers, w.enrollURL))
-	w.eventually("every Mac has a Device that is Ready", func(context.Context) bool {
+	w.haveDevices(prefix, count)
+	return fleet
+}
+
+// haveDevices waits until this many Devices with serial numbers of a prefix are Ready.
+func (w *world) haveDevices(prefix string, count int) {
+	w.Helper()
+	w.eventually("there is a Device that is Ready of each "+prefix, func(context.Context) bool {
 		ready := 0
 		for _, d := range w.listDevices() {
 			if strings.HasPrefix(d.Spec.SerialNumber, prefix) && is(&d, mdmv1alpha1.ConditionReady) {
@@ -143,7 +153,6 @@ func (w *world) enroll(prefix string, count int, change func(*devicesim.Options)
 		}
 		return ready == count
 	})
-	return fleet
 }
 
 // run lets devices live on their own until the test ends.
