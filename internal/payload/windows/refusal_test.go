@@ -50,6 +50,7 @@ func TestLocURIs(t *testing.T) {
 		"./Vendor/MSFT/CleanPC/CleanPCRetainingUserData":        {forbidden, "type Wipe"},
 		"./Vendor/MSFT/DMClient/Provider/Other/Unenroll":        {forbidden, "type Unenroll"},
 		"./Device/Vendor/MSFT/DMClient/Unenroll":                {forbidden, "type Unenroll"},
+		"./Device/Vendor/MSFT/DMClient/Provider/KubeMDM":        {forbidden, "type Unenroll"}, // it would be deleted with the Profile
 		"./Device/Vendor/MSFT/Reboot/RebootNow":                 {forbidden, "type Restart"},
 		"./Vendor/MSFT/CertificateStore/My/System/ABCD/Encoded": {forbidden, "identity"},
 		"./SyncML/DMAcc/x/AppAuth":                              {forbidden, "account"},

@@ -116,12 +116,16 @@ func fill(command *adminapi.SyncMLCommand, s *v1alpha1.WindowsSetting, from cont
 	return in(field, err)
 }
 
+// checkNode judges a command of a Profile. What one writes is deleted when the Profile goes, so it must be a node that may be.
 func checkNode(scope v1alpha1.ProfileScope, verb adminapi.SyncMLVerb, uri string) error {
 	if err := checkLocURI(uri); err != nil {
 		return err
 	}
 	if err := checkScope(scope, uri); err != nil {
 		return err
+	}
+	if verb != adminapi.VerbExec {
+		verb = adminapi.VerbDelete
 	}
 	return checkAllowed(verb, uri)
 }
