@@ -249,3 +249,13 @@ func TestOtherMethods(t *testing.T) {
 		}
 	}
 }
+
+func TestTheLogDoesNotQuoteWhatIsMalformed(t *testing.T) {
+	var log bytes.Buffer
+	o := options()
+	o.Log = slog.New(slog.NewTextHandler(&log, nil))
+	post(t, o, enrollPath, envelope(password("s3cret&topsecret"), tokenRequest("Issue", keys().request, "DeviceID", deviceID)))
+	if !strings.Contains(log.String(), "messageformat") || strings.Contains(log.String(), "secret") {
+		t.Errorf("the log says %s", log.String())
+	}
+}

@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/xml"
 	"errors"
+	"fmt"
 )
 
 // MaxDepth is how deeply elements may nest. A SOAP message with an XML signature reaches eight, as does SyncML; a value may be XML of its own.
@@ -23,6 +24,9 @@ type guard struct {
 
 func (g *guard) Token() (xml.Token, error) {
 	token, err := g.in.Token()
+	if syntax := (*xml.SyntaxError)(nil); errors.As(err, &syntax) {
+		return nil, fmt.Errorf("line %d is no well-formed XML", syntax.Line) // its words quote the message, and so a token or a password
+	}
 	if err != nil {
 		return nil, err
 	}
