@@ -111,7 +111,6 @@ func (o office) comeForNothing(ctx context.Context) error {
 func (w *world) have(o office, value string) {
 	w.Helper()
 	count := int32(len(o))
-	w.countedOf("camera", counters{targeted: count, pending: count}, mdmv1alpha1.ProfileRollingOut)
 	w.must(o.each(w.Context(), func(ctx context.Context, pc *windows.PC) error {
 		return wait.PollUntilContextTimeout(ctx, time.Second, patience, true, func(ctx context.Context) (bool, error) {
 			_, err := pc.PollAgent(ctx)
