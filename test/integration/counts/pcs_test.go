@@ -74,7 +74,7 @@ func (w *world) enrollPCs(count int) office {
 
 // enrolByAgent polls until the agent was told to enrol its PC. A server that has not read all agents yet asks some to come back.
 func enrolByAgent(ctx context.Context, pc *windows.PC) error {
-	return wait.PollUntilContextTimeout(ctx, 200*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
+	return wait.PollUntilContextTimeout(ctx, 20*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
 		_, err := pc.PollAgent(ctx)
 		if status := new(windows.HTTPError); errors.As(err, &status) && status.Status == http.StatusServiceUnavailable {
 			return false, nil
