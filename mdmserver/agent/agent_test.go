@@ -44,7 +44,7 @@ func TestEnrolmentAnswersWithANodeKey(t *testing.T) {
 	if res.Header().Get("Content-Type") != "application/json" || res.Header().Get("X-Fleet-Capabilities") == "" {
 		t.Errorf("headers %v", res.Header())
 	}
-	if want := (fleet.AgentClaim{HardwareUUID: "4C4C4544-0051-3510", SerialNumber: "PF0ABC", Hostname: "pc-1"}); f.claim != want {
+	if want := (fleet.AgentClaim{HardwareUUID: "4C4C4544-0051-3510", SerialNumber: "PF0ABC"}); f.claim != want {
 		t.Errorf("claim %+v, want %+v", f.claim, want)
 	}
 	// The SHA-256 of "s3cret": fleet knows tokens by it.
@@ -56,7 +56,7 @@ func TestEnrolmentAnswersWithANodeKey(t *testing.T) {
 func TestWhatAMachineSaysOfItselfIsCleaned(t *testing.T) {
 	f := &fakeFleet{}
 	res := call(t, f, http.MethodPost, enroll, `{"hardware_uuid":" U\u0000 ","hardware_serial":"\tPF 0\u001b[31m\u202e ","hostname":"büro\n","platform":"windows"}`)
-	want := fleet.AgentClaim{HardwareUUID: "U", SerialNumber: "PF 0[31m", Hostname: "büro"}
+	want := fleet.AgentClaim{HardwareUUID: "U", SerialNumber: "PF 0[31m"}
 	if res.Code != http.StatusOK || f.claim != want {
 		t.Errorf("%d, claim %q, want %q", res.Code, f.claim, want)
 	}
@@ -184,7 +184,7 @@ func FuzzRequests(f *testing.F) {
 			if !json.Valid(res.Body.Bytes()) {
 				t.Errorf("%s answers %q with %q", path, body, res.Body)
 			}
-			for _, said := range []string{fleet.claim.HardwareUUID, fleet.claim.SerialNumber, fleet.claim.Hostname} {
+			for _, said := range []string{fleet.claim.HardwareUUID, fleet.claim.SerialNumber} {
 				if len(said) > 256 || strings.ContainsAny(said, "\x00\n\r\x1b") || strings.TrimSpace(said) != said {
 					t.Errorf("fleet is told %q", said)
 				}

@@ -44,11 +44,11 @@ func claimOf(in agentapi.EnrollRequest) (fleet.AgentClaim, error) {
 	if in.Platform != agentapi.PlatformWindows {
 		return fleet.AgentClaim{}, badRequest("only agents on Windows enrol here")
 	}
-	claim := fleet.AgentClaim{HardwareUUID: clean(in.HardwareUUID), SerialNumber: clean(in.HardwareSerial), Hostname: clean(in.Hostname)}
+	claim := fleet.AgentClaim{HardwareUUID: clean(in.HardwareUUID), SerialNumber: clean(in.HardwareSerial)}
 	if claim.HardwareUUID == "" {
 		return claim, badRequest("hardware_uuid is empty")
 	}
-	for _, field := range []string{claim.HardwareUUID, claim.SerialNumber, claim.Hostname} {
+	for _, field := range []string{claim.HardwareUUID, claim.SerialNumber} {
 		if len(field) > maxField {
 			return claim, badRequest(fmt.Sprintf("a field is longer than %d bytes", maxField))
 		}

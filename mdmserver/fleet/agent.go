@@ -44,7 +44,7 @@ func (f *Fleet) EnrollAgent(ctx context.Context, tokenHash string, claim AgentCl
 			return err
 		}
 		return tx.PutAgent(AgentRow{
-			NodeKeyHash: hashHex(nodeKey), HardwareUUID: claim.HardwareUUID, SerialNumber: claim.SerialNumber, Hostname: claim.Hostname,
+			NodeKeyHash: hashHex(nodeKey), HardwareUUID: claim.HardwareUUID, SerialNumber: claim.SerialNumber,
 			Token: token.Key, CreatedAt: tx.now,
 		})
 	})

@@ -26,7 +26,7 @@ func (w *world) tryAgent(hash string, claim fleet.AgentClaim) (*installed, error
 
 func (w *world) newAgent(hash, hardware string) *installed {
 	w.t.Helper()
-	a, err := w.tryAgent(hash, fleet.AgentClaim{HardwareUUID: hardware, Hostname: "pc"})
+	a, err := w.tryAgent(hash, fleet.AgentClaim{HardwareUUID: hardware})
 	w.must(err)
 	return a
 }

@@ -104,7 +104,7 @@ type WindowsOrder struct {
 
 // AgentClaim is what an agent says of the machine it runs on. All of it is self-asserted.
 type AgentClaim struct {
-	HardwareUUID, SerialNumber, Hostname string
+	HardwareUUID, SerialNumber string
 }
 
 // AgentNotice is what an agent is told when it polls.
@@ -118,7 +118,6 @@ type AgentRow struct {
 	NodeKeyHash  string
 	HardwareUUID string
 	SerialNumber string
-	Hostname     string
 	Token        adminapi.Key
 	CreatedAt    time.Time
 	// DeviceID is the device that enrolled with its node key last; empty before one did.

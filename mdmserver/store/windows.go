@@ -10,9 +10,9 @@ import (
 
 var (
 	agents = table[fleet.AgentRow]{"agents", 1,
-		[]string{"node_key_hash", "hardware_uuid", "serial_number", "hostname", "token", "created_at", "device_id"},
+		[]string{"node_key_hash", "hardware_uuid", "serial_number", "token", "created_at", "device_id"},
 		func(r *fleet.AgentRow) []any {
-			return []any{&r.NodeKeyHash, &r.HardwareUUID, &r.SerialNumber, &r.Hostname, &r.Token, micros{&r.CreatedAt}, &r.DeviceID}
+			return []any{&r.NodeKeyHash, &r.HardwareUUID, &r.SerialNumber, &r.Token, micros{&r.CreatedAt}, &r.DeviceID}
 		}}
 	sessions = table[fleet.SessionRow]{"windows_sessions", 1,
 		[]string{"device_id", "session_id", "msg_id", "state", "updated_at"},

@@ -37,7 +37,6 @@ CREATE TABLE agents (
   node_key_hash TEXT PRIMARY KEY,
   hardware_uuid TEXT NOT NULL,
   serial_number TEXT NOT NULL,
-  hostname      TEXT NOT NULL,
   token         TEXT NOT NULL,
   created_at    BIGINT NOT NULL,
   device_id     TEXT NOT NULL
