@@ -15,7 +15,7 @@ import (
 const (
 	macs    = 50
 	actions = 10
-	// kills is two: after the third delivery of a command that stays unanswered the server waits ten minutes for the next.
+	// kills is two: a command that stays unanswered is delivered five times before the server pauses, and restarts must not use that up.
 	kills = 2
 )
 
