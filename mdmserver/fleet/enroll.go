@@ -33,8 +33,12 @@ func (t *TokenRow) usable(platform adminapi.Platform, now time.Time) error {
 	return nil
 }
 
-// named says in the log which token it was.
-func (t *TokenRow) named(err error) error { return fmt.Errorf("token %s: %w", t.Key, err) }
+// named says which token it was.
+func (t *TokenRow) named(err error) error { return aboutToken(t.Key, err) }
+
+func aboutToken(key adminapi.Key, err error) error {
+	return &About{Subject: "token " + string(key), Err: err}
+}
 
 // platforms are those that the token enrols; one that names none is from the time when there were Apple devices only.
 func (t *TokenRow) platforms() []adminapi.Platform {
@@ -224,7 +228,7 @@ const noteAgain = 24 * time.Hour
 
 // block notes on a device that an enrolment by the token was refused for its sake, and refuses it.
 func block(tx *txn, device *DeviceRow, token adminapi.Key) error {
-	refusal := fmt.Errorf("token %s against enrolment %s: %w", token, device.EnrollmentID, ErrReenrolmentBlocked)
+	refusal := aboutToken(token, fmt.Errorf("against enrolment %s: %w", device.EnrollmentID, ErrReenrolmentBlocked))
 	if b := device.Blocked; b != nil && b.Token == token && tx.now.Before(b.Since.Add(noteAgain)) {
 		return refusal
 	}

@@ -30,6 +30,16 @@ var (
 	ErrUnavailable = errors.New("the store is unavailable")
 )
 
+// About is a refusal and the object of the cluster that it is about, which may be told to whoever was refused: "token namespace/name", or "enrolment"
+// and its ID.
+type About struct {
+	Subject string
+	Err     error
+}
+
+func (a *About) Error() string { return a.Subject + ": " + a.Err.Error() }
+func (a *About) Unwrap() error { return a.Err }
+
 type wrapped struct {
 	parent error
 	text   string

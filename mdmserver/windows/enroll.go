@@ -138,7 +138,7 @@ func (w *Windows) renew(ctx context.Context, claim fleet.WindowsClaim, message [
 	}
 	p, err := w.renewSigned(ctx, claim, content, signer)
 	if err != nil {
-		return nil, fmt.Errorf("renewal of enrolment %s: %w", signer.EnrollmentID, err)
+		return nil, &fleet.About{Subject: "enrolment " + signer.EnrollmentID, Err: err}
 	}
 	return p, nil
 }

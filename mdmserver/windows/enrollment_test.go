@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -194,6 +195,19 @@ func TestFaults(t *testing.T) {
 				t.Errorf("the log names what it must not: %s", log)
 			}
 		})
+	}
+}
+
+// Who reads the trace id in Windows' event log sees at once which token or enrolment to look at.
+func TestTheTraceIDNamesWhatTheFaultIsAbout(t *testing.T) {
+	o, log := options(), &bytes.Buffer{}
+	o.Log = slog.New(slog.NewTextHandler(log, nil))
+	o.Fleet = &enroller{err: fmt.Errorf("enrolling: %w", &fleet.About{Subject: "token fleet/staff", Err: fleet.ErrTokenExpired})}
+	answer := post(t, o, enrollPath, envelope(password("typed-token"), tokenRequest("Issue", keys().request, "DeviceID", deviceID)))
+	_, errorType, trace := faultOf(t, answer)
+	id, named := strings.CutPrefix(trace, "token fleet/staff ")
+	if errorType != "CustomServerError" || !named || id == "" || !strings.Contains(log.String(), id) {
+		t.Errorf("error type %q, trace %q, log %s", errorType, trace, log)
 	}
 }
 

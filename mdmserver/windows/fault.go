@@ -71,5 +71,9 @@ func (w *Windows) fault(ctx context.Context, reply *wire.Reply, err error) *wire
 		level = slog.LevelError
 	}
 	w.Log.Log(ctx, level, "answered with a fault", "action", reply.Action, "fault", f.subcode, "trace", reply.TraceID, "err", err)
-	return &wire.Fault{Subcode: f.subcode, ErrorType: f.errorType, Text: f.text}
+	answer := &wire.Fault{Subcode: f.subcode, ErrorType: f.errorType, Text: f.text}
+	if about := (*fleet.About)(nil); errors.As(err, &about) {
+		answer.About = about.Subject
+	}
+	return answer
 }

@@ -67,8 +67,8 @@ func (i *Issued) Document() string { return base64.StdEncoding.EncodeToString(i.
 type Fault struct {
 	// Subcode and ErrorType become an HRESULT on the device; ErrorType may be empty.
 	Subcode, ErrorType string
-	// Text is for people. TraceID is set by Encode.
-	Text, TraceID string
+	// Text is for people. About names what the refusal is about, if that is known; Encode makes the TraceID of it and that of the message.
+	Text, About, TraceID string
 }
 
 func (*DiscoverResult) template() string { return "discovery.xml" }
@@ -91,7 +91,7 @@ func (r *Reply) Encode() ([]byte, error) {
 	case *Issued:
 		envelope.Created, envelope.Expires = b.At.UTC().Format(timestamp), b.At.Add(answerLife).UTC().Format(timestamp)
 	case *Fault:
-		b.TraceID = r.TraceID
+		b.TraceID = strings.TrimPrefix(b.About+" "+r.TraceID, " ")
 	}
 	var body, message strings.Builder
 	if err := soapTemplates.ExecuteTemplate(&body, r.Body.template(), r.Body); err != nil {

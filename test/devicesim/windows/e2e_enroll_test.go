@@ -71,10 +71,14 @@ func TestServerRefusesCredentials(t *testing.T) {
 	w.token(adminapi.Token{Key: "fleet/once", MaxUses: 1})
 	w.token(adminapi.Token{Key: "fleet/bound", SerialNumber: "ANOTHER"})
 	fatal(t, w.pc(1, nil).EnrollWithPassword(t.Context(), host, "ada@example.test", "once"))
-	for secret, subcode := range map[string]string{"unknown": "authentication", "": "authentication", "expired": "authorization", "once": "authorization"} {
+	for secret, want := range map[string]struct{ subcode, about string }{
+		"unknown": {"authentication", ""}, "": {"authentication", ""},
+		"expired": {"authorization", "token fleet/expired "}, "once": {"authorization", "token fleet/once "},
+	} {
 		err := w.pc(2, nil).EnrollWithPassword(t.Context(), host, "ada@example.test", secret)
-		if fault := faultOf(t, err); fault.Subcode != subcode || fault.TraceID == "" {
-			t.Errorf("%q: %v, not %s", secret, err, subcode)
+		id, named := strings.CutPrefix(faultOf(t, err).TraceID, want.about)
+		if faultOf(t, err).Subcode != want.subcode || !named || id == "" {
+			t.Errorf("%q: %v, not %+v", secret, err, want)
 		}
 	}
 	for _, token := range []string{"", "any", `{"type":1,"payload":{"orbit_node_key":"x","auth_token":""}}`, strings.Repeat("x", 1000)} {
