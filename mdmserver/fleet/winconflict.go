@@ -23,11 +23,14 @@ func (s *winSession) contend(ch *session, st *StateRow, nodes map[string]adminap
 		return false, err
 	}
 	for _, other := range others {
+		if other.row.Key == st.Artifact {
+			continue
+		}
 		node, err := s.disputed(other, nodes)
 		if err != nil {
 			return false, err
 		}
-		if node == "" || other.row.Key == st.Artifact {
+		if node == "" {
 			continue
 		}
 		if other.row.Key < st.Artifact {
