@@ -8,8 +8,8 @@ import (
 
 	"github.com/smallstep/pkcs7"
 
+	"github.com/kubemdm/kubemdm/internal/ber"
 	"github.com/kubemdm/kubemdm/mdmserver/fleet"
-	"github.com/kubemdm/kubemdm/mdmserver/identity/ber"
 )
 
 // SignatureHeader carries a detached CMS signature of the body in base64, since the enrolment profile asks for SignMessage (MDM protocol

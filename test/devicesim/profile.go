@@ -9,7 +9,7 @@ import (
 	"github.com/micromdm/plist"
 	"github.com/smallstep/pkcs7"
 
-	"github.com/kubemdm/kubemdm/mdmserver/identity/ber"
+	"github.com/kubemdm/kubemdm/internal/ber"
 )
 
 // The payload types that a device looks into.

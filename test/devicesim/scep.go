@@ -21,7 +21,7 @@ import (
 	"github.com/smallstep/scep"
 	"github.com/smallstep/scep/x509util"
 
-	"github.com/kubemdm/kubemdm/mdmserver/identity/ber"
+	"github.com/kubemdm/kubemdm/internal/ber"
 )
 
 // SCEP is a client for one SCEP payload (RFC 8894).

@@ -16,8 +16,8 @@ import (
 
 	"github.com/smallstep/pkcs7"
 
+	"github.com/kubemdm/kubemdm/internal/ber"
 	"github.com/kubemdm/kubemdm/mdmserver/identity"
-	"github.com/kubemdm/kubemdm/mdmserver/identity/ber"
 )
 
 var (

@@ -10,8 +10,8 @@ import (
 	"github.com/smallstep/scep"
 	"github.com/smallstep/scep/x509util"
 
+	"github.com/kubemdm/kubemdm/internal/ber"
 	"github.com/kubemdm/kubemdm/mdmserver/identity"
-	"github.com/kubemdm/kubemdm/mdmserver/identity/ber"
 )
 
 // Sizes of RSA keys, in bits. Larger ones would let a stranger choose how long we compute.

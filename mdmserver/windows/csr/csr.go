@@ -13,7 +13,7 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
 
-	"github.com/kubemdm/kubemdm/mdmserver/identity/ber"
+	"github.com/kubemdm/kubemdm/internal/ber"
 )
 
 // Sizes of RSA keys, in bits. Larger ones would let a stranger choose how long we compute.

@@ -7,7 +7,7 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/kubemdm/kubemdm/mdmserver/identity/ber"
+	"github.com/kubemdm/kubemdm/internal/ber"
 )
 
 func TestNormalize(t *testing.T) {
