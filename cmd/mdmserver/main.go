@@ -39,6 +39,15 @@ It needs no Kubernetes: its configuration is a JSON file, its credentials are fi
 these folders every few seconds, and at once on SIGHUP, and uses what is new there without a restart. On SIGTERM it finishes the requests
 that are under way and exits 0.
 
+A file that a folder lacks is taken from the environment variable KUBEMDM_<FOLDER>_<FILE>, read at the start; the folder may be missing then.
+FOLDER is SERVING, ADMIN, SEALING, PUSH, IDENTITY, WSTEP or SIGNIN, FILE the file's name in capital letters with "_" for whatever is neither a
+letter nor a digit: KUBEMDM_PUSH_TLS_CRT, KUBEMDM_IDENTITY_1_KEY, KUBEMDM_IDENTITY_ROLES_JSON. A sealing key is in base64, and its id is in small
+letters: KUBEMDM_SEALING_K1 is the key k1.
+
+The key of the push certificate may be in a KMS: then the push folder holds key.uri in the place of tls.key, and key.pin, or the variable
+KUBEMDM_KMS_PIN, the PIN of a PKCS#11 token. A file that "mdmserver seal" has sealed for a key in a KMS may be in any folder, with .sealed after
+its name.
+
 The listener for devices and the internal API are TLS only; /healthz, /readyz and /metrics are served in clear on an address of their own.`,
 		Example:       "  mdmserver --config /etc/kubemdm/mdmserver.json",
 		Version:       version,
@@ -57,5 +66,6 @@ The listener for devices and the internal API are TLS only; /healthz, /readyz an
 	c.Flags().StringVar(&file, "config", "", "the configuration file (JSON)")
 	c.Flags().TextVar(&level, "log-level", slog.LevelInfo, "what to log: DEBUG, INFO, WARN or ERROR")
 	_ = c.MarkFlagRequired("config") // fails only for a flag that is not defined
+	c.AddCommand(sealCommand())
 	return c
 }

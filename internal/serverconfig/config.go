@@ -17,6 +17,12 @@ const (
 	CertFile = "tls.crt"
 	KeyFile  = "tls.key"
 	CAFile   = "ca.crt"
+	// KeyURIFile of the push folder takes the place of KeyFile: it names a key in a KMS (internal/keys/keyuri). KeyPINFile has the PIN of the user of a
+	// PKCS#11 token.
+	KeyURIFile = "key.uri"
+	KeyPINFile = "key.pin"
+	// SealedSuffix ends the name of a file that is sealed for a key in a KMS (internal/keys/envelope): opened it is the file without the suffix.
+	SealedSuffix = ".sealed"
 	// RolesFile of the identity folder maps a generation to its Role; <n>.crt and <n>.key hold the generation itself (PEM).
 	RolesFile = "roles.json"
 	// PrimaryFile of the sealing folder names the key id that writes; every other file is a key: 32 random bytes, its name the key id.
@@ -96,7 +102,7 @@ type Apple struct {
 
 // Push configures APNs.
 type Push struct {
-	// Dir holds CertFile and KeyFile of the push certificate; it may be empty until there is one.
+	// Dir holds CertFile and either KeyFile or KeyURIFile of the push certificate; it may be empty until there is one.
 	Dir string `json:"dir"`
 	// URL is Apple's push service; CAFile trusts another one than the system roots do (tests).
 	URL    string `json:"url"`

@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/kubemdm/kubemdm/internal/keys"
 	"github.com/kubemdm/kubemdm/internal/serverconfig"
 	"github.com/kubemdm/kubemdm/mdmserver/identity"
 	"github.com/kubemdm/kubemdm/mdmserver/seal"
@@ -16,6 +17,9 @@ import (
 
 // pollEvery is how often mounted folders are looked at. Kubelet itself needs up to a minute to bring a changed Secret.
 const pollEvery = 5 * time.Second
+
+// patience is how long a reload waits for folders whose KMS is slow; they go on in the background.
+const patience = 3 * time.Second
 
 // Names of the mounted folders, as Refused and metrics use them.
 const (
@@ -45,12 +49,15 @@ type Credentials struct {
 // reloader is a folder of any content.
 type reloader interface {
 	label() string
+	supplement(env environment, log *slog.Logger) error
 	reload() (anew, refusedAnew bool)
 	refusal() error
 }
 
-// Open reads every folder that the configuration mounts. All but the push folder must hold good content; what is wrong there stands in Refused.
+// Open reads every folder that the configuration mounts, and takes from environment variables (KUBEMDM_PUSH_TLS_CRT) what they lack. All but the push
+// folder must hold good content; what is wrong there stands in Refused.
 func Open(cfg serverconfig.Config, log *slog.Logger, now func() time.Time) (*Credentials, error) {
+	env := environment(os.Environ())
 	c := &Credentials{
 		log: log,
 		serving: folder[servingPair]{name: FolderServing, dir: cfg.ServingDir,
@@ -62,7 +69,7 @@ func Open(cfg serverconfig.Config, log *slog.Logger, now func() time.Time) (*Cre
 	c.folders = []reloader{&c.serving, &c.admin, &c.sealing}
 	if cfg.Apple != nil {
 		c.push = folder[pushPair]{name: FolderPush, dir: cfg.Apple.Push.Dir, optional: true,
-			parse: func(f files, _ *pushPair) (*pushPair, error) { return parsePush(f, now()) }}
+			parse: func(f files, _ *pushPair) (*pushPair, error) { return parsePush(f, now(), env.value(PINVariable)) }}
 		c.identity = generations(FolderIdentity, cfg.Apple.Identity.Dir)
 		c.folders = append(c.folders, &c.push, &c.identity)
 	}
@@ -74,7 +81,12 @@ func Open(cfg serverconfig.Config, log *slog.Logger, now func() time.Time) (*Cre
 			c.folders = append(c.folders, &c.signIn)
 		}
 	}
-	c.Reload()
+	for _, f := range c.folders {
+		if err := f.supplement(env, log); err != nil {
+			return nil, err
+		}
+	}
+	c.reload(nil)
 	if err := errors.Join(c.serving.refusal(), c.admin.refusal(), c.sealing.refusal(), c.identity.refusal(), c.wstep.refusal(), c.signIn.refusal()); err != nil {
 		return nil, err
 	}
@@ -86,21 +98,41 @@ func generations(name, dir string) folder[[]identity.CA] {
 	return folder[[]identity.CA]{name: name, dir: dir, parse: func(f files, _ *[]identity.CA) (*[]identity.CA, error) { return parseIdentity(f) }}
 }
 
-// Reload looks at every folder now.
-func (c *Credentials) Reload() {
-	for _, f := range c.folders {
-		anew, refused := f.reload()
-		switch {
-		case refused:
-			c.log.Error("mounted credentials are refused, the last good ones stay in use", "folder", f.label(), "error", f.refusal())
-		case anew:
-			c.log.Info("mounted credentials are in use", "folder", f.label())
+// Reload looks at every folder now. One whose KMS is slow holds up no other one.
+func (c *Credentials) Reload() { c.reload(time.After(patience)) }
+
+// reload looks at every folder and waits until all were looked at or the limit has come; with nil for all.
+func (c *Credentials) reload(limit <-chan time.Time) {
+	looked := make([]chan struct{}, len(c.folders))
+	for i, f := range c.folders {
+		looked[i] = make(chan struct{})
+		go func() {
+			defer close(looked[i])
+			c.look(f)
+		}()
+	}
+	for _, done := range looked {
+		select {
+		case <-done:
+		case <-limit:
+			return
 		}
 	}
 }
 
-// Watch reloads every few seconds and on each signal until ctx ends.
+func (c *Credentials) look(f reloader) {
+	anew, refused := f.reload()
+	switch {
+	case refused:
+		c.log.Error("mounted credentials are refused, the last good ones stay in use", "folder", f.label(), "error", f.refusal())
+	case anew:
+		c.log.Info("mounted credentials are in use", "folder", f.label())
+	}
+}
+
+// Watch reloads every few seconds and on each signal until ctx ends. Then it logs out of PKCS#11 tokens.
 func (c *Credentials) Watch(ctx context.Context, signals <-chan os.Signal) {
+	defer keys.Close()
 	ticker := time.NewTicker(pollEvery)
 	defer ticker.Stop()
 	for {

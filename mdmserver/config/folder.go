@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -79,8 +80,15 @@ type folder[T any] struct {
 	name, dir string
 	// optional allows the folder to be empty or missing at first.
 	optional bool
+	// environment has the files that stand in for those that the folder lacks, pin the PIN of a PKCS#11 token for a folder that has none.
+	environment files
+	pin         string
 	// parse makes a value of the content; live is the value in use, nil at first.
 	parse func(content files, live *T) (*T, error)
+
+	// loading is held by the reload that is under way, which may wait for a KMS; opened belongs to it.
+	loading sync.Mutex
+	opened  opened
 
 	mu      sync.RWMutex
 	live    *T
@@ -115,42 +123,92 @@ func (f *folder[T]) changed() <-chan struct{} {
 
 func (f *folder[T]) label() string { return f.name }
 
+// supplement takes what the environment has for the folder.
+func (f *folder[T]) supplement(env environment, log *slog.Logger) error {
+	content, unknown, err := env.of(f.name)
+	if err != nil {
+		return err
+	}
+	for _, name := range unknown {
+		log.Warn("an environment variable looks like a credential and is none that this folder can have", "folder", f.name, "variable", name)
+	}
+	f.environment, f.pin = content, env.value(PINVariable)
+	return nil
+}
+
 // reload reads the folder and says whether another value is in use now, or another refusal stands. A refused content is looked at again
-// each time, since time alone may make it good.
+// each time, since time alone may make it good. While another reload is under way it does nothing.
 func (f *folder[T]) reload() (anew, refusedAnew bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	content, err := readFiles(f.dir)
-	if f.isVacant(content, err) {
-		f.refused = nil
+	if !f.loading.TryLock() {
 		return false, false
 	}
+	defer f.loading.Unlock()
+	live, refused := f.get(), f.refusal()
+	content, err := f.read()
+	if f.isVacant(content, live, err) {
+		return false, f.settle(f.accept)
+	}
 	hash := content.hash()
-	if err == nil && f.live != nil && f.refused == nil && hash == f.seen {
+	if err == nil && live != nil && refused == nil && hash == f.seen {
 		return false, false
 	}
 	var value *T
 	if err == nil {
-		value, err = f.parse(content, f.live)
+		content, err = f.opened.open(content, hash, content.pin(f.pin))
+	}
+	if err == nil {
+		value, err = f.parse(content, live)
 	}
 	if err != nil {
-		return false, f.refuse(err)
+		return false, f.settle(func() bool { return f.refuse(err) })
 	}
+	return f.settle(func() bool { return f.use(value, hash) }), false
+}
+
+// read returns what the folder has, and from the environment what it lacks.
+func (f *folder[T]) read() (files, error) {
+	content, err := readFiles(f.dir)
+	if len(f.environment) > 0 && errors.Is(err, fs.ErrNotExist) {
+		content, err = files{}, nil
+	}
+	for name, b := range f.environment {
+		if _, ok := content[name]; !ok && err == nil {
+			content[name] = b
+		}
+	}
+	return content, err
+}
+
+// settle changes the state that others read.
+func (f *folder[T]) settle(change func() bool) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return change()
+}
+
+// isVacant says whether an optional folder has nothing yet.
+func (f *folder[T]) isVacant(content files, live *T, err error) bool {
+	return f.optional && live == nil && len(content) == 0 && (err == nil || errors.Is(err, fs.ErrNotExist))
+}
+
+// accept forgets a refusal. The lock must be held.
+func (f *folder[T]) accept() bool {
+	f.refused = nil
+	return false
+}
+
+// use puts a value into use and says whether its content is another one than before. The lock must be held.
+func (f *folder[T]) use(value *T, hash [sha256.Size]byte) (anew bool) {
 	anew = f.live == nil || hash != f.seen
 	f.live, f.seen, f.refused = value, hash, nil
 	if anew && f.waiters != nil {
 		close(f.waiters)
 		f.waiters = nil
 	}
-	return anew, false
+	return anew
 }
 
-// isVacant says whether an optional folder has nothing yet.
-func (f *folder[T]) isVacant(content files, err error) bool {
-	return f.optional && f.live == nil && len(content) == 0 && (err == nil || errors.Is(err, fs.ErrNotExist))
-}
-
-// refuse keeps the reason and says whether it is another one than before.
+// refuse keeps the reason and says whether it is another one than before. The lock must be held.
 func (f *folder[T]) refuse(err error) (anew bool) {
 	err = fmt.Errorf("%s folder %s: %w", f.name, f.dir, err)
 	anew = f.refused == nil || f.refused.Error() != err.Error()

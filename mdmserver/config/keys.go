@@ -28,7 +28,7 @@ func parseSealing(f files, live *seal.Keyring) (*seal.Keyring, error) {
 	}
 	s := &seal.Keyring{Primary: strings.TrimSpace(string(primary)), Keys: map[string][]byte{}}
 	for id, key := range f {
-		if id == serverconfig.PrimaryFile {
+		if id == serverconfig.PrimaryFile || id == serverconfig.KeyPINFile {
 			continue
 		}
 		if len(key) != sealingKeySize {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/kubemdm/kubemdm/internal/pushcert"
 	"github.com/kubemdm/kubemdm/internal/serverconfig"
 )
 
@@ -52,12 +53,17 @@ func parseAdmin(f files, now time.Time) (*adminPair, error) {
 	return &adminPair{cert: pair, clientCAs: pool}, nil
 }
 
-func parsePush(f files, now time.Time) (*pushPair, error) {
-	pair, err := parsePair(f, now)
+// parsePush takes a key in a KMS too. pin is that of a PKCS#11 token for a folder that has none.
+func parsePush(f files, now time.Time, pin string) (*pushPair, error) {
+	read := parsePair
+	if _, inKMS := f[serverconfig.KeyURIFile]; inKMS {
+		read = func(f files, now time.Time) (tls.Certificate, error) { return parseKMSPair(f, now, f.pin(pin)) }
+	}
+	pair, err := read(f, now)
 	if err != nil {
 		return nil, err
 	}
-	topic := topicOf(pair.Leaf)
+	topic := pushcert.Topic(pair.Leaf)
 	if topic == "" {
 		return nil, fmt.Errorf("%s has no topic (UID attribute of its subject): it is not an MDM push certificate from identity.apple.com", serverconfig.CertFile)
 	}
@@ -75,22 +81,15 @@ func parsePair(f files, now time.Time) (tls.Certificate, error) {
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("%s and %s are no pair, put the key that the certificate was made for: %w", serverconfig.CertFile, serverconfig.KeyFile, err)
 	}
-	if now.After(pair.Leaf.NotAfter) {
-		return tls.Certificate{}, fmt.Errorf("%s expired at %s: renew it", serverconfig.CertFile, pair.Leaf.NotAfter.Format(time.RFC3339))
-	}
-	if now.Before(pair.Leaf.NotBefore) {
-		return tls.Certificate{}, fmt.Errorf("%s is valid from %s only: check the clock", serverconfig.CertFile, pair.Leaf.NotBefore.Format(time.RFC3339))
-	}
-	return pair, nil
+	return pair, checkDates(pair.Leaf, now)
 }
 
-// topicOf returns the UID attribute of the subject (RFC 4519, section 2.39), in which Apple puts the push topic, or "".
-func topicOf(cert *x509.Certificate) string {
-	for _, name := range cert.Subject.Names {
-		if name.Type.String() == "0.9.2342.19200300.100.1.1" {
-			topic, _ := name.Value.(string)
-			return topic
-		}
+func checkDates(leaf *x509.Certificate, now time.Time) error {
+	if now.After(leaf.NotAfter) {
+		return fmt.Errorf("%s expired at %s: renew it", serverconfig.CertFile, leaf.NotAfter.Format(time.RFC3339))
 	}
-	return ""
+	if now.Before(leaf.NotBefore) {
+		return fmt.Errorf("%s is valid from %s only: check the clock", serverconfig.CertFile, leaf.NotBefore.Format(time.RFC3339))
+	}
+	return nil
 }

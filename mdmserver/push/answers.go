@@ -23,6 +23,8 @@ const (
 	ReasonTopicRefused = "TopicRefused"
 	// ReasonServerUntrusted: the push service's own certificate cannot be verified.
 	ReasonServerUntrusted = "ServerUntrusted"
+	// ReasonKeyUnavailable: the KMS that has the key of the push certificate does not sign. Pushing goes on by itself when it does.
+	ReasonKeyUnavailable = "KeyUnavailable"
 	// ReasonTopicMismatch: some devices enrolled with another topic than the certificate's. The others are pushed to.
 	ReasonTopicMismatch = "TopicMismatch"
 )
@@ -48,6 +50,12 @@ func answerOf(status int, r reason) Answer {
 		return Answer{Outcome: fleet.WakeRetry}
 	}
 	return Answer{Outcome: fleet.WakeRejected}
+}
+
+// keyProblem says that the key of the push certificate made no signature; err says why and what to do.
+func keyProblem(err error) *Problem {
+	return &Problem{Reason: ReasonKeyUnavailable, Pauses: true,
+		Message: fmt.Sprintf("the key of the push certificate makes no signature, so Apple cannot be reached (%v). Nothing is lost: pushing goes on by itself when it does", err)}
 }
 
 // problemOf tells a refusal of certificates from a network that is down, for which it returns nil.

@@ -51,7 +51,7 @@ type APNs struct {
 
 	mu     sync.Mutex
 	cert   *tls.Certificate
-	client *http.Client
+	client *client
 
 	diagnosing sync.Mutex
 }
@@ -89,20 +89,25 @@ func (a *APNs) Push(ctx context.Context, w fleet.Wake) Answer {
 	}
 	ctx, cancel := context.WithTimeout(ctx, pushTimeout)
 	defer cancel()
+	client := a.clientFor(cert)
+	failures := client.key.failures()
 	var failure error
 	for range tries {
 		req, err := a.request(ctx, w)
 		if err != nil {
 			return Answer{Outcome: fleet.WakeRejected}
 		}
-		res, err := a.clientFor(cert).Do(req)
+		res, err := client.Do(req)
 		if err == nil {
 			defer res.Body.Close()
 			return answerOf(res.StatusCode, readReason(res.Body))
 		}
 		failure = err
+		if err := client.key.failedSince(failures); err != nil {
+			return Answer{Outcome: fleet.WakeRetry, Problem: keyProblem(err)}
+		}
 	}
-	return Answer{Outcome: fleet.WakeRetry, Problem: a.diagnose(ctx, cert, failure)}
+	return Answer{Outcome: fleet.WakeRetry, Problem: a.diagnose(ctx, client.cert, failure)}
 }
 
 // request makes a request that net/http cannot send again by itself: it answers GOAWAY with new connections without end.
@@ -123,8 +128,16 @@ func (a *APNs) request(ctx context.Context, w fleet.Wake) (*http.Request, error)
 	return req, nil
 }
 
+// client presents a certificate.
+type client struct {
+	*http.Client
+	// cert is the certificate with key in the place of its private key.
+	cert *tls.Certificate
+	key  *signer
+}
+
 // clientFor returns a client that presents cert. Pushes that are under way with an earlier certificate end on their own connection.
-func (a *APNs) clientFor(cert *tls.Certificate) *http.Client {
+func (a *APNs) clientFor(cert *tls.Certificate) *client {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.cert == cert {
@@ -135,14 +148,15 @@ func (a *APNs) clientFor(cert *tls.Certificate) *http.Client {
 	}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP2(true)
-	a.cert, a.client = cert, &http.Client{Transport: &http.Transport{
+	presented, key := watched(cert)
+	a.cert, a.client = cert, &client{cert: presented, key: key, Client: &http.Client{Transport: &http.Transport{
 		Proxy:     http.ProxyFromEnvironment,
 		Protocols: protocols,
 		// Apple wants few connections that stay open; one carries many pushes at once.
 		MaxConnsPerHost: 1,
 		HTTP2:           &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
-		TLSClientConfig: a.tlsConfig(cert),
-	}}
+		TLSClientConfig: a.tlsConfig(presented),
+	}}}
 	return a.client
 }
 

@@ -15,6 +15,8 @@ const (
 	sweepEvery = 30 * time.Second
 	// probeEvery is how often one push is tried while pushing is paused.
 	probeEvery = 5 * time.Minute
+	// keyProbeEvery is probeEvery when it is a KMS that is in the way: an outage ends by itself, and Apple is not asked.
+	keyProbeEvery = time.Minute
 	// batch is how many channels are taken at once, workers how many pushes are under way at once.
 	batch   = 500
 	workers = 20
@@ -221,7 +223,7 @@ func (p *Pusher) judge(answers []Answer) {
 	paused := p.problem != nil && p.problem.Pauses
 	switch {
 	case found != nil && found.Pauses:
-		p.nextProbe = p.Now().Add(probeEvery)
+		p.nextProbe = p.Now().Add(pauseFor(found))
 		p.report(*found)
 	case paused && reached:
 		p.Log.Info("the push service accepts this server again")
@@ -229,6 +231,13 @@ func (p *Pusher) judge(answers []Answer) {
 	case found != nil && !paused:
 		p.report(*found)
 	}
+}
+
+func pauseFor(found *Problem) time.Duration {
+	if found.Reason == ReasonKeyUnavailable {
+		return keyProbeEvery
+	}
+	return probeEvery
 }
 
 // summarize returns the gravest problem of a batch, and whether the service took or refused any push for the device's sake.
