@@ -19,6 +19,10 @@ const (
 	// AnnotationRelease on a Device ends the enrolment that its value names (status.enrollment.id) at the server, so that a new identity may
 	// enrol the device. It hits no other enrolment.
 	AnnotationRelease = "mdm.kubemdm.io/release"
+	// AnnotationRenew on an APNSCertificate starts a new request for every new value, and gives up the one that waits.
+	AnnotationRenew = "mdm.kubemdm.io/renew"
+	// AnnotationResendRequest on an APNSCertificate sends the request that waits to mdmcert.download again for every new value.
+	AnnotationResendRequest = "mdm.kubemdm.io/resend-request"
 	// AnnotationRotateIdentityCA on an MDMServer starts a new generation of the device-identity CA (Apple) for every new value.
 	AnnotationRotateIdentityCA = "mdm.kubemdm.io/rotate-identity-ca"
 	// AnnotationRotateWSTEPCA on an MDMServer starts a new generation of the WSTEP CA (Windows) for every new value.
@@ -89,6 +93,7 @@ const (
 func Patience(reason string) bool {
 	return slices.Contains([]string{
 		ReasonPending, ReasonDeleting, MDMServerRotating, MDMServerRollingOut, DeviceEnrollmentPending, ProfileRollingOut, ProfileRemoving, DeviceCommandRunning,
+		APNSCertificateAwaitingVendor, APNSCertificateAwaitingMail, APNSCertificateAwaitingUpload, APNSCertificateAwaitingCertificate,
 	}, reason)
 }
 

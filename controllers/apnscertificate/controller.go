@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
@@ -16,17 +17,19 @@ import (
 	"github.com/kubemdm/kubemdm/controllers/internal/link"
 	"github.com/kubemdm/kubemdm/controllers/internal/loop"
 	"github.com/kubemdm/kubemdm/controllers/internal/owned"
+	"github.com/kubemdm/kubemdm/internal/validate"
 )
 
-// recheck is how often the Secret is looked at again: it is read, never watched, since watching needs the right to list all Secrets.
+// recheck is how often Secrets are looked at again: they are read, never watched, since watching needs the right to list all Secrets.
 const recheck = time.Minute
 
 // +kubebuilder:rbac:groups=mdm.kubemdm.io,resources=apnscertificates,verbs=get;list;watch
 // +kubebuilder:rbac:groups=mdm.kubemdm.io,resources=apnscertificates/status,verbs=patch
 // +kubebuilder:rbac:groups=mdm.kubemdm.io,resources=mdmservers,verbs=get;list;watch
-// +kubebuilder:rbac:groups="",resources=secrets,verbs=get
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=get;create;update
+// +kubebuilder:rbac:groups="",resources=configmaps,verbs=get
 
-// Reconciler judges APNSCertificates.
+// Reconciler brings APNSCertificates from their first request through every renewal.
 type Reconciler struct {
 	loop.Engine
 	Links *link.Registry
@@ -35,20 +38,35 @@ type Reconciler struct {
 // scope is what one step hands to the next.
 type scope struct {
 	object *mdmv1alpha1.APNSCertificate
-	leaf   *x509.Certificate
+	store  *keyring
+	live   *x509.Certificate        // the certificate in use, nil before the first one
+	csr    *x509.CertificateRequest // the request that waits, nil if none does
+	// keyless is why there is no key to request a certificate with.
+	keyless *problem
+	// unsigned is why the request that waits cannot be uploaded, refused why the newest certificate that was given is not in use.
+	unsigned, refused *problem
 }
 
-// Reconcile judges one APNSCertificate.
+// problem keeps an object from being Ready. One of patience is part of the ordinary way, any other one is a mistake that a person corrects.
+type problem struct{ reason, message string }
+
+// Reconcile brings one APNSCertificate on.
 func (r *Reconciler) Reconcile(ctx context.Context, c *mdmv1alpha1.APNSCertificate) (ctrl.Result, error) {
 	s := &scope{object: c}
 	return r.Run(ctx, c, loop.Spec{
 		Steps: []loop.Step{
+			loop.Admit("", func() field.ErrorList { return validate.APNSCertificate(c) }),
 			s.step(mdmv1alpha1.APNSCertificatePushAccepted, r.accepted),
-			s.step(mdmv1alpha1.APNSCertificateValid, r.valid),
+			s.step(mdmv1alpha1.APNSCertificateKeyReady, r.keys),
+			s.step(mdmv1alpha1.APNSCertificateIssued, r.issue), // which may end the request that waits
+			s.step(mdmv1alpha1.APNSCertificateCSRReady, r.request),
+			s.step(mdmv1alpha1.APNSCertificateVendorSigned, r.sign),
+			s.step(mdmv1alpha1.APNSCertificateUploaded, r.uploaded),
 			s.step(mdmv1alpha1.APNSCertificateTopicUnchanged, r.topic),
 			s.step(mdmv1alpha1.APNSCertificateNotExpiring, r.expiry),
+			s.step("", r.next),
 		},
-		Ready: []string{mdmv1alpha1.APNSCertificateValid, mdmv1alpha1.APNSCertificateTopicUnchanged},
+		Ready: []string{mdmv1alpha1.APNSCertificateIssued, mdmv1alpha1.APNSCertificateTopicUnchanged},
 	})
 }
 
@@ -86,31 +104,9 @@ func used(server *mdmv1alpha1.MDMServer) []reconcile.Request {
 	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: server.Namespace, Name: ref.Name}}}
 }
 
-// accepted sums up what the servers that use the certificate hear from Apple.
-func (r *Reconciler) accepted(ctx context.Context, s *scope, report *loop.Report) error {
+// users lists the servers that use the certificate.
+func (r *Reconciler) users(ctx context.Context, s *scope) ([]mdmv1alpha1.MDMServer, error) {
 	servers := &mdmv1alpha1.MDMServerList{}
 	err := r.Client.List(ctx, servers, client.InNamespace(s.object.Namespace), client.MatchingFields{owned.FieldAPNSCertificate: s.object.Name})
-	if err != nil {
-		return err
-	}
-	if len(servers.Items) == 0 {
-		report.Unknown(mdmv1alpha1.APNSCertificateNotUsed, "no server uses the certificate; name it in spec.apple.apnsCertificateRef of an MDMServer")
-		return nil
-	}
-	report.Unknown(mdmv1alpha1.APNSCertificateNoPushYet, "no push was sent with it yet")
-	for i := range servers.Items {
-		server, err := r.Links.Server(client.ObjectKeyFromObject(&servers.Items[i]))
-		if err != nil {
-			continue // its own condition says so
-		}
-		push := server.Info().Push
-		if push.Paused {
-			report.False(mdmv1alpha1.APNSCertificatePushRefused, "Apple refuses pushes of the server %s (%s): %s", servers.Items[i].Name, push.Reason, push.Message)
-			return nil
-		}
-		if !push.LastAccepted.IsZero() {
-			report.True(mdmv1alpha1.APNSCertificateAccepted, "Apple takes pushes")
-		}
-	}
-	return nil
+	return servers.Items, err
 }

@@ -56,10 +56,12 @@ type Reconciler struct {
 
 // scope is what one step hands to the next.
 type scope struct {
-	server  owned.Server
-	client  *corev1.Secret // the manager's certificate for the internal API
-	serving *certs.Pair
-	info    *adminapi.Info // nil while the server cannot be reached
+	server owned.Server
+	// certificate is the APNSCertificate that the server uses, nil if there is none.
+	certificate *mdmv1alpha1.APNSCertificate
+	client      *corev1.Secret // the manager's certificate for the internal API
+	serving     *certs.Pair
+	info        *adminapi.Info // nil while the server cannot be reached
 	// connecting is true until the first attempt to reach the server has ended.
 	connecting bool
 }
@@ -75,6 +77,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	s := &scope{server: owned.Server{MDMServer: server, Image: r.Image, ManagerNamespace: r.Namespace}}
+	if s.certificate, err = r.pushCertificate(ctx, server); err != nil {
+		return ctrl.Result{}, err
+	}
+	s.server.AWSRole = awsRole(s.certificate)
 	if server.Spec.Image != "" {
 		s.server.Image = server.Spec.Image
 	}
@@ -92,6 +98,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 			mdmv1alpha1.MDMServerDeployed, mdmv1alpha1.MDMServerReachable,
 		},
 	})
+}
+
+// awsRole is the IAM role that the server needs for a push key in AWS KMS, "" for none.
+func awsRole(c *mdmv1alpha1.APNSCertificate) string {
+	if c == nil || c.Spec.KeyStorage.KMS == nil || c.Spec.KeyStorage.KMS.AWS == nil {
+		return ""
+	}
+	return c.Spec.KeyStorage.KMS.AWS.RoleARN
 }
 
 func (s *scope) step(condition string, run func(context.Context, *scope, *loop.Report) error) loop.Step {

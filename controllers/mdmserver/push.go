@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
@@ -22,15 +21,8 @@ func (r *Reconciler) push(ctx context.Context, s *scope, report *loop.Report) er
 	if s.server.Spec.Apple == nil {
 		return nil
 	}
-	ref := s.server.APNSCertificate()
-	certificate := &mdmv1alpha1.APNSCertificate{}
-	if ref != nil {
-		err := r.Client.Get(ctx, client.ObjectKey{Namespace: s.server.Namespace, Name: ref.Name}, certificate)
-		if client.IgnoreNotFound(err) != nil {
-			return err
-		}
-	}
-	if certificate.Name == "" {
+	certificate := s.certificate
+	if certificate == nil {
 		report.False(mdmv1alpha1.MDMServerNoAPNSCertificate, "name an APNSCertificate in spec.apple.apnsCertificateRef: without one no Apple device can enrol")
 		return nil
 	}
@@ -43,8 +35,10 @@ func (r *Reconciler) push(ctx context.Context, s *scope, report *loop.Report) er
 		return nil
 	}
 	secret := s.server.Secret(s.server.PushName())
-	for _, file := range []string{serverconfig.CertFile, serverconfig.KeyFile} {
-		secret.Data[file] = pair.Data[file]
+	for _, file := range []string{serverconfig.CertFile, serverconfig.KeyFile, serverconfig.KeyURIFile, serverconfig.KeyPINFile} {
+		if content, ok := pair.Data[file]; ok {
+			secret.Data[file] = content
+		}
 	}
 	if err := owned.Apply(ctx, r.Client, s.server.MDMServer, secret); err != nil {
 		return err
@@ -54,22 +48,34 @@ func (r *Reconciler) push(ctx context.Context, s *scope, report *loop.Report) er
 	return nil
 }
 
-// goodPair returns the Secret of an APNSCertificate if it holds exactly what its controller found good, or nil.
+// goodPair returns the Secret of an APNSCertificate and the certificate in use, if the Secret holds exactly what its controller found good, or nil.
+// Whether something newer was refused meanwhile does not matter: the pair in use stays.
 func (r *Reconciler) goodPair(ctx context.Context, c *mdmv1alpha1.APNSCertificate) (*corev1.Secret, *x509.Certificate, error) {
-	conditions := c.Status.Conditions
-	if !meta.IsStatusConditionTrue(conditions, mdmv1alpha1.APNSCertificateValid) ||
-		!meta.IsStatusConditionTrue(conditions, mdmv1alpha1.APNSCertificateTopicUnchanged) {
+	if c.Status.Fingerprint == "" {
 		return nil, nil, nil
 	}
-	secret, err := owned.GetSecret(ctx, r.Client, c.Namespace, c.Spec.SecretRef.Name)
+	secret, err := owned.GetSecret(ctx, r.Client, c.Namespace, c.KeySecretName())
 	if secret == nil || err != nil {
 		return nil, nil, err
 	}
-	pair, err := certs.ReadPair(secret.Data[serverconfig.CertFile], secret.Data[serverconfig.KeyFile])
-	if err != nil || certs.Fingerprint(pair.Leaf) != c.Status.Fingerprint {
+	chain, err := certs.Read(secret.Data[serverconfig.CertFile])
+	if err != nil || certs.Fingerprint(chain[0]) != c.Status.Fingerprint {
 		return nil, nil, nil //nolint:nilerr // another content, which is for the APNSCertificate's controller to judge
 	}
-	return secret, pair.Leaf, nil
+	return secret, chain[0], nil
+}
+
+// pushCertificate reads the APNSCertificate that the server uses, nil if there is none.
+func (r *Reconciler) pushCertificate(ctx context.Context, server *mdmv1alpha1.MDMServer) (*mdmv1alpha1.APNSCertificate, error) {
+	ref := server.APNSCertificate()
+	if ref == nil {
+		return nil, nil
+	}
+	certificate := &mdmv1alpha1.APNSCertificate{}
+	if err := r.Client.Get(ctx, client.ObjectKey{Namespace: server.Namespace, Name: ref.Name}, certificate); err != nil {
+		return nil, client.IgnoreNotFound(err)
+	}
+	return certificate, nil
 }
 
 func (s *scope) judgePush(report *loop.Report, fingerprint string) {

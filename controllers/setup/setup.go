@@ -182,5 +182,6 @@ func observe(mgr ctrl.Manager, opts Options) error {
 	if opts.Webhooks {
 		ready = mgr.GetWebhookServer().StartedChecker()
 	}
-	return errors.Join(opts.Metrics.Register(collector), mgr.AddHealthzCheck("ping", healthz.Ping), mgr.AddReadyzCheck("ready", ready))
+	expiries := &apnscertificate.Collector{Reader: mgr.GetClient(), Clock: clock.RealClock{}}
+	return errors.Join(opts.Metrics.Register(collector), opts.Metrics.Register(expiries), mgr.AddHealthzCheck("ping", healthz.Ping), mgr.AddReadyzCheck("ready", ready))
 }

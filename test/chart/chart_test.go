@@ -70,7 +70,7 @@ func TestRendering(t *testing.T) {
 		"full": {
 			"--set=image.digest=sha256:" + strings.Repeat("0a", 32), "--set=serverImage.tag=edge,replicas=2,priorityClassName=system-cluster-critical",
 			"--set=imagePullSecrets[0].name=registry,podAnnotations.a=b,podLabels.c=d,nodeSelector.e=f",
-			"--set=tolerations[0].operator=Exists,affinity.podAntiAffinity.g=h",
+			"--set=tolerations[0].operator=Exists,affinity.podAntiAffinity.g=h,kms.aws.roleARN=arn:aws:iam::123456789012:role/kubemdm",
 		},
 		"without-webhook": {"--set=webhook.enabled=false,networkPolicy.enabled=false"},
 	} {
@@ -106,6 +106,7 @@ func TestValuesAreChecked(t *testing.T) {
 		"a malformed digest": {"image.digest=latest", "/image/digest"},
 		"a wrong policy":     {"image.pullPolicy=Sometimes", "/image/pullPolicy"},
 		"too many replicas":  {"replicas=50", "/replicas"},
+		"a user, no role":    {"kms.aws.roleARN=arn:aws:iam::123456789012:user/me", "/kms/aws/roleARN"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := template(t, "--set="+c.set)

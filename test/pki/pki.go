@@ -36,9 +36,20 @@ type Leaf struct {
 // NewCA makes a CA with a P-256 key that is valid for ten years.
 func NewCA(t testing.TB, cn string) *CA {
 	t.Helper()
+	return newCA(t, pkix.Name{CommonName: cn})
+}
+
+// NewAppleCA makes a CA like NewCA with the name of the one of Apple's that issues push certificates.
+func NewAppleCA(t testing.TB) *CA {
+	t.Helper()
+	return newCA(t, pkix.Name{CommonName: "Apple Application Integration 2 Certification Authority", Organization: []string{"Apple Inc."}, Country: []string{"US"}})
+}
+
+func newCA(t testing.TB, subject pkix.Name) *CA {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(t, err)
-	return selfSigned(t, cn, key)
+	return selfSigned(t, subject, key)
 }
 
 // NewIdentityCA makes a CA like NewCA with an RSA key of 2048 bits, as SCEP needs.
@@ -46,14 +57,14 @@ func NewIdentityCA(t testing.TB, cn string) *CA {
 	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	must(t, err)
-	return selfSigned(t, cn, key)
+	return selfSigned(t, pkix.Name{CommonName: cn}, key)
 }
 
-func selfSigned(t testing.TB, cn string, key crypto.Signer) *CA {
+func selfSigned(t testing.TB, subject pkix.Name, key crypto.Signer) *CA {
 	t.Helper()
 	now := time.Now()
 	template := &x509.Certificate{
-		SerialNumber: serial(t), Subject: pkix.Name{CommonName: cn},
+		SerialNumber: serial(t), Subject: subject,
 		NotBefore: now.Add(-time.Hour), NotAfter: now.AddDate(10, 0, 0),
 		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
 		IsCA:     true, BasicConstraintsValid: true,

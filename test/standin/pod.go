@@ -48,9 +48,11 @@ func (p *Pod) Mount() *serverconfig.Config {
 		c.must(os.MkdirAll(paths[m.Name], 0o700))
 	}
 	for _, v := range pod.Volumes {
-		for file, content := range c.files(v) {
+		files := c.files(v)
+		for file, content := range files {
 			c.must(os.WriteFile(filepath.Join(paths[v.Name], file), content, 0o600))
 		}
+		c.must(prune(paths[v.Name], files))
 	}
 	raw, err := os.ReadFile(filepath.Join(p.dir, strings.TrimPrefix(pod.Containers[0].Args[0], "--config=")))
 	c.must(err)
@@ -80,11 +82,25 @@ func (c *Cluster) files(v corev1.Volume) map[string][]byte {
 		}
 		return files
 	}
+	if v.Projected != nil { // tokens of service accounts, which are for others than the server
+		return nil
+	}
 	secret := &corev1.Secret{}
 	if !c.get(v.Secret.SecretName, secret) && (v.Secret.Optional == nil || !*v.Secret.Optional) {
 		c.Fatalf("the pod cannot start: there is no Secret %s", v.Secret.SecretName)
 	}
 	return secret.Data
+}
+
+// prune removes what a volume mounted before.
+func prune(dir string, files map[string][]byte) error {
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		if _, there := files[e.Name()]; !there {
+			err = errors.Join(err, os.Remove(filepath.Join(dir, e.Name())))
+		}
+	}
+	return err
 }
 
 // chosen are the files that a volume mounts of some keys only.

@@ -91,14 +91,3 @@ func Fingerprint(c *x509.Certificate) string {
 	sum := sha256.Sum256(c.Raw)
 	return hex.EncodeToString(sum[:])
 }
-
-// Topic is the UID attribute of the subject (RFC 4519, section 2.39), in which Apple writes the push topic, or "".
-func Topic(c *x509.Certificate) string {
-	for _, name := range c.Subject.Names {
-		if name.Type.String() == "0.9.2342.19200300.100.1.1" {
-			topic, _ := name.Value.(string)
-			return topic
-		}
-	}
-	return ""
-}

@@ -29,6 +29,15 @@ func Stall(reason, message string, args ...any) error {
 	return &halt{reason: reason, message: fmt.Sprintf(message, args...), stalled: true}
 }
 
+// Halted returns the reason and message of a Wait or Stall in err's chain. A step that goes on in spite of it says them itself.
+func Halted(err error) (reason, message string, ok bool) {
+	h := haltOf(err)
+	if h == nil {
+		return "", "", false
+	}
+	return h.reason, h.message, true
+}
+
 // haltOf returns the Wait or Stall in err's chain, or nil.
 func haltOf(err error) *halt {
 	var h *halt

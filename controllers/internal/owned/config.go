@@ -19,6 +19,7 @@ const (
 	dirAdmin    = "/etc/kubemdm/admin"
 	dirSealing  = "/etc/kubemdm/sealing"
 	dirPush     = "/etc/kubemdm/push"
+	dirAWS      = "/var/run/secrets/kubemdm/aws"
 	dirPushCA   = "/etc/kubemdm/push-ca"
 	dirIdentity = "/etc/kubemdm/identity"
 	dirWSTEP    = "/etc/kubemdm/wstep"

@@ -40,6 +40,8 @@ type Server struct {
 	Image string
 	// ManagerNamespace is where the manager runs, which alone may reach the internal API.
 	ManagerNamespace string
+	// AWSRole is the IAM role (ARN) that the pods take to reach a push key in AWS KMS, or "".
+	AWSRole string
 }
 
 func (s Server) sub(suffix string) string { return s.Name + "-" + suffix }

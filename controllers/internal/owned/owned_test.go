@@ -90,6 +90,7 @@ func full() owned.Server {
 	spec.Resources = corev1.ResourceRequirements{Limits: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("512Mi")}}
 	spec.NodeSelector = map[string]string{"disk": "ssd"}
 	spec.Tolerations = []corev1.Toleration{{Key: "mdm", Operator: corev1.TolerationOpExists}}
+	s.AWSRole = "arn:aws:iam::123456789012:role/kubemdm-push"
 	return s
 }
 

@@ -20,6 +20,9 @@ const (
 	annotationConfig = "mdm.kubemdm.io/config"
 	// nonRoot is the numeric user and group of the image.
 	nonRoot int64 = 65532
+	// awsAudience is whom the token is for ("Obtaining credentials via web identity", AWS IAM User Guide).
+	awsAudience  = "sts.amazonaws.com"
+	awsTokenFile = "token"
 	// stopSeconds is the time that a server has to end its polls and to close its store.
 	stopSeconds int64 = 60
 )
@@ -85,6 +88,7 @@ func (s Server) podSpec() corev1.PodSpec {
 			Args:  []string{"--config=" + dirConfig + "/" + configFile},
 			// The root file system is read-only: SQLite puts its temporary files here.
 			WorkingDir: dirData,
+			Env:        s.awsEnv(),
 			Ports: []corev1.ContainerPort{
 				{Name: "devices", ContainerPort: portDevices}, {Name: "admin", ContainerPort: portAdmin}, {Name: "health", ContainerPort: portHealth},
 			},
@@ -134,6 +138,9 @@ func (s Server) volumes() ([]corev1.Volume, []corev1.VolumeMount) {
 			mount(ca, dirPushCA)
 		}
 	}
+	if s.AWSRole != "" {
+		mount(awsToken(), dirAWS)
+	}
 	if windows := s.Spec.Windows; windows != nil {
 		mount(secretVolume("wstep", s.WindowsCA().SecretName), dirWSTEP)
 		if windows.SignIn != nil {
@@ -141,6 +148,27 @@ func (s Server) volumes() ([]corev1.Volume, []corev1.VolumeMount) {
 		}
 	}
 	return volumes, mounts
+}
+
+// awsToken is a token of the pod's service account for AWS alone: the API server, whose audience it lacks, accepts it for nothing.
+func awsToken() corev1.Volume {
+	return corev1.Volume{Name: "aws", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
+		DefaultMode: ptr.To[int32](0o440),
+		Sources: []corev1.VolumeProjection{{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{
+			Audience: awsAudience, ExpirationSeconds: ptr.To[int64](3600), Path: awsTokenFile,
+		}}},
+	}}}
+}
+
+// awsEnv has the AWS SDK exchange the token for credentials of the role.
+func (s Server) awsEnv() []corev1.EnvVar {
+	if s.AWSRole == "" {
+		return nil
+	}
+	return []corev1.EnvVar{
+		{Name: "AWS_ROLE_ARN", Value: s.AWSRole},
+		{Name: "AWS_WEB_IDENTITY_TOKEN_FILE", Value: dirAWS + "/" + awsTokenFile},
+	}
 }
 
 func configMapVolume(name, configMap string) corev1.Volume {

@@ -78,13 +78,13 @@ func newWorld(t *testing.T) *world {
 // declare applies what an administrator does.
 func (w *world) declare() {
 	w.Helper()
-	w.apple = pki.NewCA(w, "Apple")
+	w.apple = pki.NewAppleCA(w)
 	var url string
 	w.apns, url = apnsfake.Start(w, w.apple)
 	w.secret("apns", w.pushPair())
 	w.create(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "apple-ca"}, Data: map[string]string{"root": string(w.apple.CertPEM())}})
 	w.create(&mdmv1alpha1.APNSCertificate{ObjectMeta: metav1.ObjectMeta{Name: "push"}, Spec: mdmv1alpha1.APNSCertificateSpec{
-		SecretRef: mdmv1alpha1.LocalReference{Name: "apns"},
+		SecretRef: &mdmv1alpha1.LocalReference{Name: "apns"},
 	}})
 	w.create(&mdmv1alpha1.MDMServer{ObjectMeta: metav1.ObjectMeta{Name: "mdm"}, Spec: mdmv1alpha1.MDMServerSpec{
 		Host: "mdm.example.com", Organization: "Example", Windows: &mdmv1alpha1.WindowsServer{}, Apple: &mdmv1alpha1.AppleServer{

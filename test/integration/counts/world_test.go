@@ -74,14 +74,14 @@ func newWorld(t *testing.T) *world {
 // declare applies what an administrator does.
 func (w *world) declare() {
 	w.Helper()
-	apple := pki.NewCA(w, "Apple")
+	apple := pki.NewAppleCA(w)
 	apns, url := apnsfake.Start(w, apple)
 	apns.OnPush(w.pushes.Push)
 	cert, key := pki.PEM(w, apple.Issue(w, pki.Leaf{CN: "APSP:1", UID: topic, NotAfter: time.Now().AddDate(1, 0, 0)}))
 	w.create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "apns"}, Data: map[string][]byte{"tls.crt": cert, "tls.key": key}})
 	w.create(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "apple-ca"}, Data: map[string]string{"root": string(apple.CertPEM())}})
 	w.create(&mdmv1alpha1.APNSCertificate{ObjectMeta: metav1.ObjectMeta{Name: "push"}, Spec: mdmv1alpha1.APNSCertificateSpec{
-		SecretRef: mdmv1alpha1.LocalReference{Name: "apns"},
+		SecretRef: &mdmv1alpha1.LocalReference{Name: "apns"},
 	}})
 	w.create(&mdmv1alpha1.MDMServer{ObjectMeta: metav1.ObjectMeta{Name: serverName}, Spec: mdmv1alpha1.MDMServerSpec{
 		Host: host, Organization: "Example Ltd", Windows: &mdmv1alpha1.WindowsServer{}, Apple: &mdmv1alpha1.AppleServer{

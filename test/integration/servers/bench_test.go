@@ -47,6 +47,12 @@ type bench struct {
 func newBench(t *testing.T) *bench {
 	t.Helper()
 	t.Parallel()
+	return newSerialBench(t)
+}
+
+// newSerialBench is newBench for a test that changes the environment of the process.
+func newSerialBench(t *testing.T) *bench {
+	t.Helper()
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "fleet-"}}
 	if err := api.Create(t.Context(), ns); err != nil {
 		t.Fatal(err)

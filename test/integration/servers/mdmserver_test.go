@@ -38,6 +38,13 @@ func running(t *testing.T) *bench {
 func runningAs(t *testing.T, s *mdmv1alpha1.MDMServer) *bench {
 	t.Helper()
 	b := newBench(t)
+	b.run(s)
+	return b
+}
+
+// run creates an MDMServer and brings it up to its real server.
+func (b *bench) run(s *mdmv1alpha1.MDMServer) {
+	b.Helper()
 	b.create(s)
 	b.deploy()
 	b.pod.Start()
@@ -45,7 +52,6 @@ func runningAs(t *testing.T, s *mdmv1alpha1.MDMServer) *bench {
 	b.until("the server is Ready", func() bool {
 		return meta.IsStatusConditionTrue(b.mdmServer().Status.Conditions, mdmv1alpha1.ConditionReady)
 	})
-	return b
 }
 
 // deploy reconciles and issues until the StatefulSet is there.

@@ -19,7 +19,7 @@ const (
 
 func newPush() *mdmv1alpha1.APNSCertificate {
 	return &mdmv1alpha1.APNSCertificate{ObjectMeta: metav1.ObjectMeta{Name: "push"}, Spec: mdmv1alpha1.APNSCertificateSpec{
-		SecretRef: mdmv1alpha1.LocalReference{Name: "apns"},
+		SecretRef: &mdmv1alpha1.LocalReference{Name: "apns"},
 	}}
 }
 
@@ -38,7 +38,7 @@ func (b *bench) put(data map[string][]byte) {
 }
 
 func TestPushCertificateGate(t *testing.T) {
-	apple := pki.NewCA(t, "Apple Application Integration 2 CA")
+	apple := pki.NewAppleCA(t)
 	good := pairData(t, apple, pki.Leaf{CN: "APSP:1", UID: topic})
 	other := pairData(t, apple, pki.Leaf{CN: "APSP:1", UID: topic})
 	for name, c := range map[string]struct {
@@ -46,15 +46,16 @@ func TestPushCertificateGate(t *testing.T) {
 		forward time.Duration
 		want    string
 	}{
-		"no Secret":      {nil, 0, "Valid=False/SecretNotFound"},
-		"no certificate": {map[string][]byte{"tls.key": good["tls.key"]}, 0, "Valid=False/Malformed"},
-		"no key":         {map[string][]byte{"tls.crt": good["tls.crt"]}, 0, "Valid=False/Malformed"},
-		"another key":    {map[string][]byte{"tls.crt": good["tls.crt"], "tls.key": other["tls.key"]}, 0, "Valid=False/KeyMismatch"},
-		"for apps":       {pairData(t, apple, pki.Leaf{CN: "APSP:1", UID: "com.example.app"}), 0, "Valid=False/WrongType"},
-		"no topic":       {pairData(t, apple, pki.Leaf{CN: "APSP:1"}), 0, "Valid=False/WrongType"},
-		"too early":      {good, -48 * time.Hour, "Valid=False/NotYetValid"},
-		"too late":       {good, 50 * 365 * 24 * time.Hour, "Valid=False/Expired"},
-		"good":           {good, 0, "Valid=True/Ready"},
+		"no Secret":      {nil, 0, "Issued=False/SecretNotFound"},
+		"no certificate": {map[string][]byte{"tls.key": good["tls.key"]}, 0, "Issued=False/Malformed"},
+		"no key":         {map[string][]byte{"tls.crt": good["tls.crt"]}, 0, "Issued=False/Malformed"},
+		"another key":    {map[string][]byte{"tls.crt": good["tls.crt"], "tls.key": other["tls.key"]}, 0, "Issued=False/KeyMismatch"},
+		"for apps":       {pairData(t, apple, pki.Leaf{CN: "APSP:1", UID: "com.example.app"}), 0, "Issued=False/WrongType"},
+		"not Apple's":    {pairData(t, pki.NewCA(t, "Example"), pki.Leaf{CN: "APSP:1", UID: topic}), 0, "Issued=False/IssuerUnknown"},
+		"no topic":       {pairData(t, apple, pki.Leaf{CN: "APSP:1"}), 0, "Issued=False/WrongType"},
+		"too early":      {good, -48 * time.Hour, "Issued=False/NotYetValid"},
+		"too late":       {good, 50 * 365 * 24 * time.Hour, "Issued=False/Expired"},
+		"good":           {good, 0, "Issued=True/Ready"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
@@ -74,24 +75,24 @@ func TestPushCertificateGate(t *testing.T) {
 }
 
 func TestAnotherTopicIsRefusedUnlessAccepted(t *testing.T) {
-	apple := pki.NewCA(t, "Apple")
+	apple := pki.NewAppleCA(t)
 	b := newBench(t)
 	b.create(newPush())
 	b.secret("apns", pairData(t, apple, pki.Leaf{CN: "APSP:1", UID: topic}))
 	b.reconcileCertificate()
 	first := b.push().Status
 	b.put(pairData(t, apple, pki.Leaf{CN: "APSP:2", UID: otherTopic}))
-	b.expect(b.push(), "Valid=True/Ready", "TopicUnchanged=False/TopicChanged", "Stalled=True/TopicChanged", "Ready=False/TopicChanged")
+	b.expect(b.push(), "Issued=False/TopicChanged", "TopicUnchanged=False/TopicChanged", "Stalled=True/TopicChanged", "Ready=False/TopicChanged")
 	if s := b.push().Status; s.Topic != topic || s.Fingerprint != first.Fingerprint {
 		t.Errorf("the refused certificate is in use: %+v", s)
 	}
-	b.put(pairData(t, apple, pki.Leaf{CN: "APSP:3", UID: topic})) // renewed as it should be
+	b.put(pairData(t, apple, pki.Leaf{CN: "APSP:3", UID: topic, NotAfter: time.Now().AddDate(0, 0, 3)})) // renewed as it should be
 	b.expect(b.push(), "TopicUnchanged=True/Ready", "Ready=True/Ready")
 	if s := b.push().Status; s.Fingerprint == first.Fingerprint {
 		t.Error("the renewed certificate is not in use")
 	}
 	edit(b, "push", &mdmv1alpha1.APNSCertificate{}, func(c *mdmv1alpha1.APNSCertificate) { c.Spec.AcceptTopic = otherTopic })
-	b.put(pairData(t, apple, pki.Leaf{CN: "APSP:2", UID: otherTopic}))
+	b.put(pairData(t, apple, pki.Leaf{CN: "APSP:2", UID: otherTopic, NotAfter: time.Now().AddDate(0, 0, 4)}))
 	if s := b.push().Status; s.Topic != otherTopic {
 		t.Errorf("the accepted topic is not in use: %+v", s)
 	}
@@ -101,7 +102,7 @@ func TestExpiryIsToldAtEachThreshold(t *testing.T) {
 	b := newBench(t)
 	b.create(newPush())
 	year := b.clock.Now().AddDate(1, 0, 0)
-	b.secret("apns", pairData(t, pki.NewCA(t, "Apple"), pki.Leaf{CN: "APSP:1", UID: topic, NotAfter: year}))
+	b.secret("apns", pairData(t, pki.NewAppleCA(t), pki.Leaf{CN: "APSP:1", UID: topic, NotAfter: year}))
 	b.reconcileCertificate()
 	end := b.push().Status.NotAfter.Time
 	for _, c := range []struct {
@@ -126,7 +127,7 @@ func TestExpiryIsToldAtEachThreshold(t *testing.T) {
 }
 
 func TestServerGetsOnlyGoodPushCertificates(t *testing.T) {
-	apple := pki.NewCA(t, "Apple")
+	apple := pki.NewAppleCA(t)
 	b := running(t)
 	edit(b, serverName, &mdmv1alpha1.MDMServer{}, func(s *mdmv1alpha1.MDMServer) {
 		s.Spec.Apple.APNSCertificateRef = &mdmv1alpha1.LocalReference{Name: "push"}
@@ -158,5 +159,5 @@ func TestServerGetsOnlyGoodPushCertificates(t *testing.T) {
 	if after := b.keep("mdm-push"); string(after.Data["tls.crt"]) != string(good.Data["tls.crt"]) {
 		t.Error("a certificate with another topic reached the server")
 	}
-	b.expect(b.mdmServer(), "PushReady=False/APNSCertificateNotReady")
+	b.expect(b.mdmServer(), "PushReady=True/Ready")
 }

@@ -1,0 +1,89 @@
+package apnscertificate
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
+	"github.com/kubemdm/kubemdm/controllers/internal/certs"
+	"github.com/kubemdm/kubemdm/controllers/internal/loop"
+	"github.com/kubemdm/kubemdm/internal/pushcert"
+)
+
+const day = 24 * time.Hour
+
+// thresholds are the times before the end at which people are reminded once the renewal has begun.
+var thresholds = []time.Duration{60 * day, 30 * day, 14 * day, 7 * day, day}
+
+// topic shows the facts of the certificate in use, and refuses another topic than the one that enrolled devices know.
+func (r *Reconciler) topic(_ context.Context, s *scope, report *loop.Report) error {
+	s.describe()
+	switch {
+	case s.refused != nil && s.refused.reason == mdmv1alpha1.APNSCertificateTopicChanged:
+		report.False(s.refused.reason, "%s", s.refused.message)
+	case s.object.Status.Topic == "":
+		report.Unknown(mdmv1alpha1.ReasonPending, "there was no certificate yet")
+	default:
+		report.True(mdmv1alpha1.ReasonReady, "the topic is %s", s.object.Status.Topic)
+	}
+	return nil
+}
+
+// describe puts the certificate in use into the status.
+func (s *scope) describe() {
+	if s.live == nil {
+		return
+	}
+	status, begin, end := &s.object.Status, metav1.NewTime(s.live.NotBefore), metav1.NewTime(s.live.NotAfter)
+	status.Topic, status.NotBefore, status.NotAfter = pushcert.Topic(s.live), &begin, &end
+	status.Fingerprint, status.SerialNumber, status.Issuer = certs.Fingerprint(s.live), s.live.SerialNumber.Text(16), s.live.Issuer.CommonName
+}
+
+// expiry reminds in time. The message changes at each threshold, and each change is an event.
+func (r *Reconciler) expiry(_ context.Context, s *scope, report *loop.Report) error {
+	if s.live == nil {
+		report.Unknown(mdmv1alpha1.ReasonPending, "there was no certificate yet")
+		return nil
+	}
+	left := s.live.NotAfter.Sub(r.Clock.Now())
+	passed, next := reminder(left, s.object.Spec.RenewBefore.Duration)
+	report.Again(left - next)
+	if passed == 0 {
+		return nil
+	}
+	message := fmt.Sprintf("less than %d days are left: %s", days(passed), renewCure)
+	was := meta.FindStatusCondition(s.object.Status.Conditions, mdmv1alpha1.APNSCertificateNotExpiring)
+	if was != nil && was.Reason == mdmv1alpha1.APNSCertificateExpiring && was.Message != message {
+		r.Events.Eventf(s.object, nil, corev1.EventTypeWarning, was.Reason, "Reconcile", "%s", message)
+	}
+	report.False(mdmv1alpha1.APNSCertificateExpiring, "%s", message)
+	return nil
+}
+
+// renewCure is how a certificate is renewed, in one line.
+const renewCure = "renew it at identity.apple.com with the same Apple Account, by Renew and not by Create; status.nextStep leads through it"
+
+// reminder returns the time before the end that was passed last (0: none) and the one to come (0: the end). The first is the beginning of the renewal.
+func reminder(left, renewBefore time.Duration) (passed, next time.Duration) {
+	for _, t := range append([]time.Duration{renewBefore}, thresholds...) {
+		switch {
+		case t > renewBefore:
+		case left > t:
+			return passed, t
+		default:
+			passed = t
+		}
+	}
+	return passed, 0
+}
+
+// days of a duration, a begun one counted whole.
+func days(d time.Duration) int { return int((d + day - 1) / day) }
+
+// date is how messages tell a time.
+func date(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -1,0 +1,137 @@
+package apnscertificate
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"encoding/pem"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
+	"github.com/kubemdm/kubemdm/controllers/internal/owned"
+	"github.com/kubemdm/kubemdm/internal/keys"
+	"github.com/kubemdm/kubemdm/internal/pushcert"
+	"github.com/kubemdm/kubemdm/internal/serverconfig"
+)
+
+// Files of the Secret <name>-apns. The pair in use has the names that a server's folder has; what belongs to the request that waits begins with
+// request., and its key with the same names behind that. So an accepted certificate and its key change in one write.
+const (
+	requestPrefix = "request."
+	fileCSR       = requestPrefix + "csr"
+	// The pair that mdmcert.download encrypts its reply for, and when the request went there ("" before).
+	fileRecipient    = requestPrefix + "mdmcert.crt"
+	fileRecipientKey = requestPrefix + "mdmcert.key"
+	fileSent         = requestPrefix + "mdmcert.sent"
+)
+
+// keyFiles are the files that hold a private key: itself, or where it is.
+var keyFiles = []string{serverconfig.KeyFile, serverconfig.KeyURIFile, serverconfig.KeyPINFile}
+
+// keyring is the Secret with the pair in use and the request that waits. Nothing in it is ever made twice. It has no owner reference: an
+// APNSCertificate that is deleted by mistake must not take the key along.
+type keyring struct {
+	*corev1.Secret
+	stored *corev1.Secret // as the API server has it; nil: not yet
+}
+
+// openKeyring reads the Secret, or begins an empty one. taken is true when it is somebody else's.
+func (r *Reconciler) openKeyring(ctx context.Context, c *mdmv1alpha1.APNSCertificate) (k *keyring, taken bool, err error) {
+	secret, err := owned.GetSecret(ctx, r.Client, c.Namespace, c.KeySecretName())
+	if err != nil {
+		return nil, false, err
+	}
+	if secret == nil {
+		return &keyring{Secret: &corev1.Secret{
+			ObjectMeta: metav1.ObjectMeta{Namespace: c.Namespace, Name: c.KeySecretName(), Labels: map[string]string{owned.LabelManagedBy: owned.ManagedBy}},
+			Data:       map[string][]byte{},
+		}}, false, nil
+	}
+	k = &keyring{Secret: secret.DeepCopy(), stored: secret}
+	if k.Data == nil {
+		k.Data = map[string][]byte{}
+	}
+	return k, secret.Labels[owned.LabelManagedBy] != owned.ManagedBy, nil
+}
+
+// save writes the Secret if it changed. A Secret that somebody else changed meanwhile is a conflict, after which all is read again.
+func (r *Reconciler) save(ctx context.Context, k *keyring) error {
+	var err error
+	switch {
+	case k.stored == nil:
+		err = r.Client.Create(ctx, k.Secret)
+	case reflect.DeepEqual(k.stored.Data, k.Data):
+		return nil
+	default:
+		err = r.Client.Update(ctx, k.Secret)
+	}
+	if err == nil {
+		k.stored = k.Secret.DeepCopy()
+	}
+	return err
+}
+
+// certificate is the one in use, nil if there is none.
+func (k *keyring) certificate() *x509.Certificate {
+	chain, err := pushcert.ReadCertificates(k.Data[serverconfig.CertFile])
+	if err != nil {
+		return nil
+	}
+	return chain[0]
+}
+
+// use puts a certificate into use with the files of its key, and ends the request that waits.
+func (k *keyring) use(leaf *x509.Certificate, key map[string][]byte) {
+	maps.DeleteFunc(k.Data, func(name string, _ []byte) bool {
+		return strings.HasPrefix(name, requestPrefix) || slices.Contains(keyFiles, name)
+	})
+	k.Data[serverconfig.CertFile] = certificatePEM(leaf)
+	maps.Copy(k.Data, key)
+}
+
+// key returns the files of the key behind a prefix: "" for the one in use.
+func (k *keyring) key(prefix string) map[string][]byte {
+	files := map[string][]byte{}
+	for _, name := range keyFiles {
+		if content, ok := k.Data[prefix+name]; ok {
+			files[name] = content
+		}
+	}
+	return files
+}
+
+// has says whether there is a key behind a prefix.
+func (k *keyring) has(prefix string) bool {
+	return len(k.Data[prefix+serverconfig.KeyFile]) > 0 || len(k.Data[prefix+serverconfig.KeyURIFile]) > 0
+}
+
+// dropRequest forgets the request that waits.
+func (k *keyring) dropRequest() {
+	maps.DeleteFunc(k.Data, func(name string, _ []byte) bool { return strings.HasPrefix(name, requestPrefix) })
+}
+
+// signer opens the key that files hold, of a Secret's data or a part of it.
+func signer(ctx context.Context, files map[string][]byte) (crypto.Signer, error) {
+	if uri := strings.TrimSpace(string(files[serverconfig.KeyURIFile])); uri != "" {
+		return keys.Open(ctx, uri, keys.Options{PIN: strings.TrimSpace(string(files[serverconfig.KeyPINFile]))})
+	}
+	return pushcert.ReadKey(files[serverconfig.KeyFile])
+}
+
+func certificatePEM(c *x509.Certificate) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
+}
+
+func privateKeyPEM(key crypto.Signer) ([]byte, error) {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, err
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+}
