@@ -22,6 +22,10 @@ GOTEST   = $(TOOLS)/gotestsum --format=pkgname-and-test-fails --hide-summary=ski
 UNIT     = $$(go list ./... | grep -vE '/test/(integration|system)(/|$$)')
 FUZZTIME ?= 10s
 
+# What the build tag pkcs11 changes: packages that are tested as a whole with it, and one with a test that needs it.
+PKCS11      := ./internal/keys/... ./mdmserver/config ./mdmserver/push
+PKCS11_FLOW := ./test/integration/servers
+
 # What generators write. verify fails when running them again changes any of it.
 CHART     := charts/kubemdm
 GENERATED := 'api/*zz_generated*' docs/reference.md config/crd/bases config/rbac/role.yaml config/webhook/manifests.yaml $(CHART)/files
@@ -94,11 +98,13 @@ verify-generated: generate manifests
 .PHONY: vet
 vet: ## Run go vet.
 	go vet ./...
+	CGO_ENABLED=1 go vet -tags=pkcs11 $(PKCS11) $(PKCS11_FLOW) ./test/softhsm
 	for arch in $(AGENT_ARCHS); do GOOS=windows GOARCH=$$arch go vet $(AGENT)/... || exit; done
 
 .PHONY: lint
 lint: $(TOOLED) ## Run golangci-lint with the Kubernetes API linter on api/.
 	$(GOLANGCI_LINT) run
+	CGO_ENABLED=1 $(GOLANGCI_LINT) run --build-tags=pkcs11 $(PKCS11) $(PKCS11_FLOW) ./test/softhsm/...
 	GOOS=windows $(GOLANGCI_LINT) run $(AGENT)/...
 
 .PHONY: verify-imports
@@ -116,7 +122,7 @@ verify-kustomize: $(TOOLED)
 ##@ Tests
 
 .PHONY: test
-test: test-unit test-integration test-system ## Run unit tests, integration tests and the one main path on a real cluster.
+test: test-unit test-integration test-pkcs11 test-system ## Run unit tests, integration tests, those with an HSM, and the one main path on a real cluster.
 
 .PHONY: test-unit
 test-unit: $(TOOLED) | $(RESULTS) ## Run every test that needs neither an API server nor a cluster.
@@ -126,6 +132,13 @@ test-unit: $(TOOLED) | $(RESULTS) ## Run every test that needs neither an API se
 test-integration: $(TOOLED) | $(RESULTS) ## Run the integration tests on a real kube-apiserver and etcd.
 	KUBEBUILDER_ASSETS=$$(go run ./hack/cluster assets); export KUBEBUILDER_ASSETS; \
 	$(GOTEST) -count=1 -timeout=20m ./test/integration/...
+
+.PHONY: test-pkcs11
+test-pkcs11: export CGO_ENABLED = 1
+test-pkcs11: $(TOOLED) | $(RESULTS) ## Run the tests of keys in an HSM, with SoftHSM in its place. PKCS#11 needs cgo.
+	$(GOTEST) -count=1 -tags=pkcs11 $(PKCS11)
+	KUBEBUILDER_ASSETS=$$(CGO_ENABLED=0 go run ./hack/cluster assets); export KUBEBUILDER_ASSETS; \
+	$(GOTEST:.json=-flow.json) -count=1 -timeout=20m -tags=pkcs11 -run=HSM $(PKCS11_FLOW)
 
 .PHONY: test-system
 test-system: cluster-ready | $(RESULTS) ## Run the one main path with real pods on the local cluster, and the Windows agent under Wine.

@@ -33,10 +33,13 @@ func TestModulesOfTheBinaries(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, dir := range binaries {
-		binary := filepath.Base(dir)
-		t.Run(binary, func(t *testing.T) {
-			golden.Check(t, filepath.Join("testdata", binary+".modules"), []byte(modulesOf(t, "./cmd/"+binary)))
+	tools, err := filepath.Glob("../../tools/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range append(binaries, tools...) {
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			golden.Check(t, filepath.Join("testdata", filepath.Base(dir)+".modules"), []byte(modulesOf(t, "./"+strings.TrimPrefix(dir, "../../"))))
 		})
 	}
 }
@@ -107,6 +110,12 @@ func TestRules(t *testing.T) {
 		{from: "cmd/kubemdm-agent", to: "api/v1alpha1", forbidden: true},
 		{from: "cmd/kubemdm-agent/internal/orbit", to: "internal/agentapi"},
 		{from: "cmd/kubemdm-agent", to: "golang.org/x/sys/windows"},
+		{from: "tools/vendorsign", to: "k8s.io/client-go/kubernetes", via: "internal/keys", forbidden: true},
+		{from: "tools/vendorsign", to: "cmd/kubectl-mdm/pushvendor"},
+		{from: "cmd/kubectl-mdm/pushvendor", to: "api/v1alpha1", forbidden: true},
+		{from: "internal/keys", to: "mdmserver/config", forbidden: true},
+		{from: "internal/pushcert", to: "os", forbidden: true},
+		{from: "internal/keys", to: "os"},
 		{from: "internal/payload/apple", to: "os", forbidden: true},
 		{from: "internal/payload/apple", to: "os", via: "fmt"},
 		{from: "internal/payload/apple", to: "net/url"},

@@ -101,8 +101,20 @@ var Rules = []Rule{
 		Forbids: packages(under("k8s.io", "sigs.k8s.io", "api", "controllers", "webhooks", "mdmserver")),
 	},
 	{
-		Name:    "rendering and validation do no I/O",
-		Applies: under("internal/payload", "internal/validate"),
+		Name:    "a vendor's tool knows no Kubernetes",
+		Through: true,
+		Applies: under("tools/vendorsign", "cmd/kubectl-mdm/pushvendor"),
+		Forbids: packages(under("k8s.io", "sigs.k8s.io", "api", "controllers", "webhooks", "mdmserver")),
+	},
+	{
+		Name:    "what both sides know of keys and push certificates is no side's",
+		Through: true,
+		Applies: under("internal/keys", "internal/pushcert", "internal/mdmcert", "internal/ber"),
+		Forbids: packages(under("k8s.io", "sigs.k8s.io", "api", "controllers", "webhooks", "mdmserver")),
+	},
+	{
+		Name:    "rendering, validation and judging certificates do no I/O",
+		Applies: under("internal/payload", "internal/validate", "internal/pushcert", "internal/ber", "internal/keys/keyuri"),
 		Forbids: packages(exactly("net", "net/http", "os", "os/exec", "io/ioutil", "syscall", "database/sql")),
 	},
 	{
