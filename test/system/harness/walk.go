@@ -7,12 +7,12 @@ import (
 	"strings"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
+	"github.com/kubemdm/kubemdm/test/applepki"
 )
 
 // Names of what the walk makes.
@@ -41,6 +41,9 @@ type Walk struct {
 	*Cluster
 	// Namespace of the fleet.
 	Namespace string
+	// Apple stands in for Apple's authorities and its portal, once the walk has come there. AppleClock is its clock, if it is not the real one.
+	Apple      *applepki.Apple
+	AppleClock func() time.Time
 }
 
 // Step is one step of the walk.
@@ -52,7 +55,7 @@ type Step struct {
 // Steps are the whole walk in order. Each returns when what its title says is true.
 func (w *Walk) Steps() []Step {
 	return append(w.ToServer(),
-		Step{"three Macs are enrolled", w.enrol},
+		w.MacsStep(),
 		Step{"the profile is on two of them", w.configure},
 		Step{"the third has restarted", w.restart},
 		Step{"the edited profile is on two of them again", w.edit},
@@ -62,15 +65,25 @@ func (w *Walk) Steps() []Step {
 	)
 }
 
-// ToServer are the steps up to a server without devices.
-func (w *Walk) ToServer() []Step {
+// ToApple are the steps up to an empty namespace with a stand-in for Apple's push service.
+func (w *Walk) ToApple() []Step {
 	return []Step{
 		{"the operator is installed with Helm", Install},
 		{"the namespace " + w.Namespace + " is empty", w.startOver},
-		{"a stand-in for Apple's push service runs, with a push certificate", w.fakeApple},
-		{"a device management server is ready", w.serve},
+		{"a stand-in for Apple's push service runs", w.fakeApple},
 	}
 }
+
+// ToServer are the steps up to a server without devices.
+func (w *Walk) ToServer() []Step {
+	return append(w.ToApple(), Step{"a push certificate is requested, signed by the vendor, issued and in use", w.requestPush}, w.ServerStep())
+}
+
+// ServerStep is the step to a server that uses the push certificate.
+func (w *Walk) ServerStep() Step { return Step{"a device management server is ready", w.serve} }
+
+// MacsStep is the step to simulated Macs in pods, which connect when they are woken.
+func (w *Walk) MacsStep() Step { return Step{"three Macs are enrolled", w.enrol} }
 
 func (w *Walk) startOver(ctx context.Context) error {
 	if err := w.DeleteNamespace(ctx, w.Namespace); err != nil {
@@ -79,27 +92,8 @@ func (w *Walk) startOver(ctx context.Context) error {
 	return w.CreateNamespace(ctx, w.Namespace)
 }
 
-func (w *Walk) fakeApple(ctx context.Context) error {
-	if err := w.ApplyFile(ctx, w.Namespace, "push.yaml", nil); err != nil {
-		return err
-	}
-	ca := &corev1.Secret{ObjectMeta: w.meta(fakeAppleCA)}
-	err := w.Wait(ctx, "the CA of the push service", func(ctx context.Context) (bool, string, error) {
-		err := w.Get(ctx, client.ObjectKeyFromObject(ca), ca)
-		return len(ca.Data[caKey]) > 0, "", err
-	})
-	if err != nil {
-		return err
-	}
-	return w.Create(ctx, &corev1.ConfigMap{ObjectMeta: w.meta(fakeAppleCA), Data: map[string]string{caKey: string(ca.Data[caKey])}})
-}
-
 func (w *Walk) serve(ctx context.Context) error {
 	if err := w.ApplyFile(ctx, w.Namespace, "server.yaml", nil); err != nil {
-		return err
-	}
-	push := &mdmv1alpha1.APNSCertificate{ObjectMeta: w.meta("push")}
-	if err := w.Wait(ctx, "the push certificate", w.Satisfied(push, mdmv1alpha1.ConditionReady)); err != nil {
 		return err
 	}
 	server := &mdmv1alpha1.MDMServer{ObjectMeta: w.meta(ServerName)}

@@ -16,9 +16,6 @@ import (
 	"github.com/kubemdm/kubemdm/test/system/harness"
 )
 
-// metricsPort is the one of the manager and of the server.
-const metricsPort = "8080"
-
 // refuse is for what CEL cannot see: the API server has to reach the webhook and to trust its certificate, or it lets everything pass.
 func (f *fleet) refuse(ctx context.Context) error {
 	err := f.Create(ctx, &mdmv1alpha1.Profile{
@@ -100,14 +97,14 @@ func (f *fleet) said(ctx context.Context) (map[string]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		metrics, err := f.Typed.CoreV1().Pods(source.pod.Namespace).ProxyGet("http", source.pod.Name, metricsPort, "metrics", nil).DoRaw(ctx)
+		metrics, err := f.Metrics(ctx, source.pod.Namespace, source.pod.Name)
 		if err != nil {
 			return nil, err
 		}
-		if !strings.Contains(string(metrics), source.metric) {
+		if !strings.Contains(metrics, source.metric) {
 			return nil, fmt.Errorf("%s has no metrics %s*", name, source.metric)
 		}
-		said["logs of "+name], said["metrics of "+name] = logs, string(metrics)
+		said["logs of "+name], said["metrics of "+name] = logs, metrics
 	}
 	events := &corev1.EventList{}
 	err = f.List(ctx, events, client.InNamespace(namespace))
