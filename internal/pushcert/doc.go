@@ -1,5 +1,5 @@
 // Package pushcert makes and judges what it takes to get a push certificate for device management from Apple: the certificate request, the
 // vendor's signature over it, the file that is uploaded, and what comes back. It is pure: no I/O, no clock.
 //
-// Sources: "Setting Up Push Notifications for Your MDM Customers" (Apple Developer Documentation), RFC 2986, RFC 8017.
+// Sources: "Setting up push notifications for your device management customers" (Apple Developer Documentation), RFC 2986, RFC 5280, RFC 8017.
 package pushcert

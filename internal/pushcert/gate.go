@@ -9,30 +9,12 @@ import (
 	"time"
 )
 
-// Reasons why a certificate that was given is not taken into use.
-const (
-	ReasonMalformed     = "Malformed"
-	ReasonKeyMismatch   = "KeyMismatch"
-	ReasonWrongType     = "WrongType"
-	ReasonIssuerUnknown = "IssuerUnknown"
-	ReasonNotYetValid   = "NotYetValid"
-	ReasonExpired       = "Expired"
-	ReasonTopicChanged  = "TopicChanged"
-	ReasonNotLater      = "NotLater"
-)
-
 const (
 	// topicPrefix begins the topic of every push certificate for device management.
 	topicPrefix = "com.apple.mgmt."
 	// appleOrganization issues them.
 	appleOrganization = "Apple Inc."
 )
-
-// Refusal is why something cannot be used, and what a person does about it. Reason is one word, fit for a condition.
-type Refusal struct{ Reason, Message string }
-
-// Error makes a refusal an error for programs that end with it.
-func (r *Refusal) Error() string { return r.Message }
 
 // Offer is what Apple returned, and what it is measured by.
 type Offer struct {
@@ -79,13 +61,18 @@ func (o Offer) Judge() (leaf *x509.Certificate, refusal *Refusal) {
 	return leaf, nil
 }
 
-// choose picks the certificate of one of the keys, wherever it stands in the file; else one for device management, else the first.
+// choose picks the certificate of one of the keys, wherever it stands in the file, and of several of one key the one that ends last; else one
+// for device management, else the first.
 func (o Offer) choose(all []*x509.Certificate) *x509.Certificate {
 	for _, key := range o.Keys {
+		var found *x509.Certificate
 		for _, c := range all {
-			if SameKey(c.PublicKey, key) {
-				return c
+			if sameKey(c.PublicKey, key) && (found == nil || c.NotAfter.After(found.NotAfter)) {
+				found = c
 			}
+		}
+		if found != nil {
+			return found
 		}
 	}
 	for _, c := range all {
@@ -112,7 +99,7 @@ func isApples(c candidate) (string, string, bool) {
 
 func belongsToAKey(c candidate) (string, string, bool) {
 	return ReasonKeyMismatch, "it belongs to none of the keys that are here: give the certificate that Apple returned for the newest request",
-		!slices.ContainsFunc(c.Keys, func(key crypto.PublicKey) bool { return SameKey(c.leaf.PublicKey, key) })
+		!slices.ContainsFunc(c.Keys, func(key crypto.PublicKey) bool { return sameKey(c.leaf.PublicKey, key) })
 }
 
 func hasBegun(c candidate) (string, string, bool) {
@@ -125,7 +112,7 @@ func hasNotEnded(c candidate) (string, string, bool) {
 }
 
 func keepsTheTopic(c candidate) (string, string, bool) {
-	return ReasonTopicChanged, fmt.Sprintf("enrolled devices know the topic %s, it has %s: renew the old certificate by Renew at identity.apple.com; if that is lost for good, set spec.acceptTopic and enrol every device again",
+	return ReasonTopicChanged, fmt.Sprintf("enrolled devices know the topic %q, it has %q: renew the old certificate by Renew at identity.apple.com; if that is lost for good, set spec.acceptTopic and enrol every device again",
 		c.KnownTopic, c.topic), c.KnownTopic != "" && c.topic != c.KnownTopic && c.topic != c.AcceptTopic
 }
 
@@ -147,11 +134,3 @@ func Topic(c *x509.Certificate) string {
 	}
 	return ""
 }
-
-// SameKey says whether two public keys are one.
-func SameKey(a, b crypto.PublicKey) bool {
-	key, ok := a.(interface{ Equal(crypto.PublicKey) bool })
-	return ok && key.Equal(b)
-}
-
-func date(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -8,19 +8,13 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
+	"encoding/xml"
 	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/micromdm/plist"
-)
-
-// Reasons why a push certificate request would not do at Apple.
-const (
-	ReasonRequestMalformed        = "RequestMalformed"
-	ReasonRequestForAnotherKey    = "RequestForAnotherKey"
-	ReasonRequestSignatureInvalid = "RequestSignatureInvalid"
 )
 
 // Keys of the property list.
@@ -56,35 +50,72 @@ func (r *Request) Encode() []byte {
 	return []byte(base64.StdEncoding.EncodeToString(b))
 }
 
-// ParseRequest reads the file to upload, or the property list in it. It refuses all but the three strings.
+// ParseRequest reads the file to upload, or the property list in it. It refuses all but the three strings. There is at least one certificate in
+// the chain, and the certificate request is signed by its own key; for all else see Check.
 func ParseRequest(b []byte) (*Request, error) {
-	if err := checkSize(b); err != nil {
+	b, err := checkSize(b)
+	if err != nil {
 		return nil, err
 	}
 	text := bytes.TrimSpace(b)
 	if !bytes.HasPrefix(text, []byte("<")) {
-		decoded, err := decodeBase64(string(text))
-		if err != nil {
-			return nil, errors.New("it is neither a property list nor base64 of one: give the push certificate request that the vendor made")
+		if text, err = decodeBase64(string(text)); err != nil {
+			return nil, errors.New("it is neither a property list nor base64 of one: give the push certificate request that the vendor made, as it came")
 		}
-		text = bytes.TrimSpace(decoded)
+		text = bytes.TrimSpace(bytes.TrimPrefix(text, byteOrderMark))
 	}
 	if !bytes.HasPrefix(text, []byte("<")) {
 		return nil, errors.New("it is no property list: give the push certificate request that the vendor made, not the certificate request or a certificate")
 	}
-	fields := map[string]string{}
-	if err := plist.Unmarshal(text, &fields); err != nil {
-		return nil, errors.New("its property list is cut or broken, or holds something else than strings")
+	fields, err := readStrings(text)
+	if err != nil {
+		return nil, err
 	}
 	for _, key := range []string{keyCSR, keyChain, keySignature} {
 		if fields[key] == "" {
-			return nil, fmt.Errorf("its property list has no %s", key)
+			return nil, fmt.Errorf("its property list has no %s: give the push certificate request that the vendor made", key)
 		}
 	}
-	if len(fields) != 3 {
-		return nil, fmt.Errorf("its property list has %d entries; Apple takes three", len(fields))
-	}
 	return parseFields(fields)
+}
+
+// element is one in a dictionary.
+type element struct {
+	XMLName xml.Name
+	Text    string     `xml:",chardata"`
+	Inside  []struct{} `xml:",any"`
+}
+
+// readStrings reads a property list of three strings. Parsers differ in what they make of a key that is there twice, or of what stands where none
+// should, so nothing of the kind is let through.
+func readStrings(text []byte) (map[string]string, error) {
+	var list struct {
+		XMLName xml.Name `xml:"plist"`
+		Text    string   `xml:",chardata"`
+		Dicts   []struct {
+			Text     string    `xml:",chardata"`
+			Elements []element `xml:",any"`
+		} `xml:"dict"`
+		Others []struct{} `xml:",any"`
+	}
+	decoder := xml.NewDecoder(bytes.NewReader(text))
+	if err := decoder.Decode(&list); err != nil || decoder.InputOffset() != int64(len(text)) {
+		return nil, errors.New("its property list is cut or broken: give the file as it came from the vendor")
+	}
+	errShape := errors.New("its property list holds something else than the three strings that Apple takes: give the push certificate request that the vendor made")
+	if len(list.Dicts) != 1 || len(list.Others) > 0 || len(list.Dicts[0].Elements) != 6 || strings.TrimSpace(list.Text+list.Dicts[0].Text) != "" {
+		return nil, errShape
+	}
+	fields := map[string]string{}
+	for i, e := range list.Dicts[0].Elements {
+		if e.XMLName.Local != [2]string{"key", "string"}[i%2] || len(e.Inside) > 0 {
+			return nil, errShape
+		}
+		if i%2 == 1 {
+			fields[list.Dicts[0].Elements[i-1].Text] = e.Text
+		}
+	}
+	return fields, nil
 }
 
 func parseFields(fields map[string]string) (*Request, error) {
@@ -93,7 +124,7 @@ func parseFields(fields map[string]string) (*Request, error) {
 		return nil, fmt.Errorf("%s is no base64", keyCSR)
 	}
 	r := &Request{}
-	if r.CSR, err = ParseCSR(der); err != nil {
+	if r.CSR, err = parseCSR(der); err != nil {
 		return nil, fmt.Errorf("%s: %w", keyCSR, err)
 	}
 	if r.Chain, err = ReadCertificates([]byte(fields[keyChain])); err != nil {
@@ -112,13 +143,29 @@ func decodeBase64(s string) ([]byte, error) {
 
 // Check says whether Apple would take the request.
 func (r *Request) Check(now time.Time) *Refusal {
-	if refusal := checkChain(r.Chain, now); refusal != nil {
+	if refusal := r.checkChain(now); refusal != nil {
 		return refusal
 	}
-	key, ok := r.Chain[0].PublicKey.(*rsa.PublicKey)
 	sum := sha256.Sum256(r.CSR.Raw)
-	if !ok || rsa.VerifyPKCS1v15(key, crypto.SHA256, sum[:], r.Signature) != nil {
+	if rsa.VerifyPKCS1v15(r.Chain[0].PublicKey.(*rsa.PublicKey), crypto.SHA256, sum[:], r.Signature) != nil {
 		return &Refusal{ReasonRequestSignatureInvalid, fmt.Sprintf("the signature is not one of %q over the certificate request with SHA-256: have the vendor sign it again", r.Chain[0].Subject.CommonName)}
 	}
 	return nil
+}
+
+func (r *Request) checkChain(now time.Time) *Refusal {
+	if len(r.Chain) == 0 {
+		return &Refusal{ReasonRequestMalformed, "there is no vendor certificate in it: have the vendor sign it again"}
+	}
+	refusal := checkChain(r.Chain, now)
+	if refusal == nil {
+		return nil
+	}
+	// The reason may be the order alone.
+	for _, c := range r.Chain {
+		if isVendorCertificate(c) && checkChain(chainOf(c, r.Chain), now) == nil {
+			return &Refusal{ReasonRequestMalformed, "its certificates have to be the vendor's, Apple's intermediate and Apple's root in this order and no others: have the vendor sign it again"}
+		}
+	}
+	return refusal
 }

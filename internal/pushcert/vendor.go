@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/asn1"
@@ -11,16 +12,6 @@ import (
 	"fmt"
 	"slices"
 	"time"
-)
-
-// Reasons why a vendor cannot sign.
-const (
-	ReasonVendorKeyMismatch            = "VendorKeyMismatch"
-	ReasonVendorCertificateExpired     = "VendorCertificateExpired"
-	ReasonVendorCertificateNotYetValid = "VendorCertificateNotYetValid"
-	ReasonVendorCertificateWrongType   = "VendorCertificateWrongType"
-	ReasonVendorChainUnknown           = "VendorChainUnknown"
-	ReasonVendorChainExpired           = "VendorChainExpired"
 )
 
 // authorities is where Apple publishes its intermediate and root certificates.
@@ -36,15 +27,22 @@ type Vendor struct {
 	Certificates []*x509.Certificate
 }
 
-// Leaf is the newest certificate of the key, nil when there is none.
+// Leaf is the vendor's certificate: of those of the key one that is for vendors, and of several the one that ends last. It is nil when there is none.
 func (v Vendor) Leaf() *x509.Certificate {
 	var leaf *x509.Certificate
 	for _, c := range v.Certificates {
-		if SameKey(c.PublicKey, v.Key.Public()) && (leaf == nil || c.NotAfter.After(leaf.NotAfter)) {
+		if sameKey(c.PublicKey, v.Key.Public()) && (leaf == nil || better(c, leaf)) {
 			leaf = c
 		}
 	}
 	return leaf
+}
+
+func better(c, than *x509.Certificate) bool {
+	if a, b := isVendorCertificate(c), isVendorCertificate(than); a != b {
+		return a
+	}
+	return c.NotAfter.After(than.NotAfter)
 }
 
 // Check says whether the vendor can sign now.
@@ -54,6 +52,7 @@ func (v Vendor) Check(now time.Time) *Refusal {
 }
 
 // Sign makes a push certificate request of a certificate request. The refusal is for a person to mend; the error is the key's, which may be in a KMS.
+// There is a request if there is neither.
 func (v Vendor) Sign(csr *x509.CertificateRequest, now time.Time) (*Request, *Refusal, error) {
 	chain, refusal := v.chain(now)
 	if refusal != nil {
@@ -65,7 +64,10 @@ func (v Vendor) Sign(csr *x509.CertificateRequest, now time.Time) (*Request, *Re
 		return nil, nil, fmt.Errorf("signing with the vendor's key: %w", err)
 	}
 	request := &Request{CSR: csr, Chain: chain, Signature: signature}
-	return request, request.Check(now), nil
+	if refusal := request.Check(now); refusal != nil {
+		return nil, refusal, nil
+	}
+	return request, nil, nil
 }
 
 // chain picks the vendor's certificate and those above it.
@@ -74,77 +76,93 @@ func (v Vendor) chain(now time.Time) ([]*x509.Certificate, *Refusal) {
 	if leaf == nil {
 		return nil, &Refusal{ReasonVendorKeyMismatch, "the vendor's key belongs to none of the certificates that were given: use the key with which the vendor certificate was requested"}
 	}
+	chain := chainOf(leaf, v.Certificates)
+	return chain, checkChain(chain, now)
+}
+
+// chainOf puts the certificates above one into order, as far as they are there. Of several that fit it takes the one that ends last.
+func chainOf(leaf *x509.Certificate, from []*x509.Certificate) []*x509.Certificate {
 	chain := []*x509.Certificate{leaf}
 	for range 2 {
-		issuer := v.issuer(chain[len(chain)-1])
+		var issuer *x509.Certificate
+		for _, c := range from {
+			if issued(chain[len(chain)-1], c) && (issuer == nil || c.NotAfter.After(issuer.NotAfter)) {
+				issuer = c
+			}
+		}
 		if issuer == nil {
 			break
 		}
 		chain = append(chain, issuer)
 	}
-	return chain, checkChain(chain, now)
+	return chain
 }
 
-// issuer finds the certificate that signed another one by its key and name, the one that ends last if there are several.
-func (v Vendor) issuer(of *x509.Certificate) *x509.Certificate {
-	var found *x509.Certificate
-	for _, c := range v.Certificates {
-		if issued(of, c) && !c.Equal(of) && (found == nil || c.NotAfter.After(found.NotAfter)) {
-			found = c
-		}
-	}
-	return found
-}
-
-// issued says whether a certificate names this one as its issuer.
+// issued says whether a certificate signed another one, not itself. Apple's intermediates are several, and some had one name with different keys.
 func issued(child, parent *x509.Certificate) bool {
-	return bytes.Equal(child.RawIssuer, parent.RawSubject) &&
-		(len(child.AuthorityKeyId) == 0 || len(parent.SubjectKeyId) == 0 || bytes.Equal(child.AuthorityKeyId, parent.SubjectKeyId))
+	if key, ok := parent.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() > maxKeyBits {
+		return false
+	}
+	return !child.Equal(parent) && bytes.Equal(child.RawIssuer, parent.RawSubject) &&
+		(len(child.AuthorityKeyId) == 0 || bytes.Equal(child.AuthorityKeyId, parent.SubjectKeyId)) &&
+		child.CheckSignatureFrom(parent) == nil
 }
 
+// isVendorCertificate looks for Apple's mark, an extension or a key usage.
 func isVendorCertificate(c *x509.Certificate) bool {
-	has := func(oid asn1.ObjectIdentifier) bool { return oid.Equal(oidVendor) }
 	for _, e := range c.Extensions {
-		if has(e.Id) {
+		if e.Id.Equal(oidVendor) {
 			return true
 		}
 	}
-	return slices.ContainsFunc(c.UnknownExtKeyUsage, has)
+	return slices.ContainsFunc(c.UnknownExtKeyUsage, oidVendor.Equal)
 }
 
 // checkChain judges the vendor's certificate, the intermediate one and the root, in this order.
 func checkChain(chain []*x509.Certificate, now time.Time) *Refusal {
-	leaf := chain[0]
-	switch {
-	case !isVendorCertificate(leaf):
-		return &Refusal{ReasonVendorCertificateWrongType, fmt.Sprintf("%q is no MDM vendor certificate: request one of the type \"MDM CSR\" at developer.apple.com", leaf.Subject.CommonName)}
-	case now.Before(leaf.NotBefore):
-		return &Refusal{ReasonVendorCertificateNotYetValid, fmt.Sprintf("the vendor certificate %q is valid from %s only: check the clock", leaf.Subject.CommonName, date(leaf.NotBefore))}
-	case now.After(leaf.NotAfter):
-		return &Refusal{ReasonVendorCertificateExpired, fmt.Sprintf("the vendor certificate %q expired at %s, and Apple takes no request that it signed: get a new one at developer.apple.com; push certificates that were issued stay good",
-			leaf.Subject.CommonName, date(leaf.NotAfter))}
+	if refusal := checkLeaf(chain[0], now); refusal != nil {
+		return refusal
 	}
 	for i, c := range chain[:min(len(chain), 2)] {
 		if i+1 == len(chain) || !issued(c, chain[i+1]) {
 			return missing(c)
 		}
-		if now.After(chain[i+1].NotAfter) || now.Before(chain[i+1].NotBefore) {
+		if above := chain[i+1]; now.After(above.NotAfter) || now.Before(above.NotBefore) {
 			return &Refusal{ReasonVendorChainExpired, fmt.Sprintf("Apple's certificate %q is good from %s to %s only: get the current one from %s",
-				chain[i+1].Subject.CommonName, date(chain[i+1].NotBefore), date(chain[i+1].NotAfter), authorities)}
-		}
-		if c.CheckSignatureFrom(chain[i+1]) != nil {
-			return missing(c)
+				above.Subject.String(), date(above.NotBefore), date(above.NotAfter), authorities)}
 		}
 	}
-	// The root is self-signed, Apple's with SHA-1, which proves nothing and is refused by crypto/x509: it is only compared.
+	// The root's signature on itself is Apple's with SHA-1, which proves nothing and is refused by crypto/x509: the names are compared only.
 	if root := chain[2]; len(chain) > 3 || !bytes.Equal(root.RawSubject, root.RawIssuer) {
-		return &Refusal{ReasonVendorChainUnknown, fmt.Sprintf("the chain has to be the vendor's certificate, an intermediate one and Apple's root, and %q is no root: get it from %s", root.Subject.CommonName, authorities)}
+		return &Refusal{ReasonVendorChainUnknown, fmt.Sprintf("the chain has to be the vendor's certificate, an intermediate one and Apple's root, and does not end so with %q: get them from %s",
+			root.Subject.String(), authorities)}
+	}
+	return nil
+}
+
+func checkLeaf(leaf *x509.Certificate, now time.Time) *Refusal {
+	name := leaf.Subject.CommonName
+	if !isVendorCertificate(leaf) {
+		return &Refusal{ReasonVendorCertificateWrongType, fmt.Sprintf("%q is no MDM vendor certificate: request one of the type \"MDM CSR\" at developer.apple.com", name)}
+	}
+	if err := checkKey(leaf.PublicKey); err != nil {
+		return &Refusal{ReasonVendorCertificateWrongType, fmt.Sprintf("the vendor certificate %q: %v, and request a certificate of the type \"MDM CSR\" with it", name, err)}
+	}
+	if now.Before(leaf.NotBefore) {
+		return &Refusal{ReasonVendorCertificateNotYetValid, fmt.Sprintf("the vendor certificate %q is valid from %s only: check the clock", name, date(leaf.NotBefore))}
+	}
+	if now.After(leaf.NotAfter) {
+		return &Refusal{ReasonVendorCertificateExpired, fmt.Sprintf("the vendor certificate %q expired at %s, and Apple takes no request that it signed: get a new one at developer.apple.com; push certificates that were issued stay good",
+			name, date(leaf.NotAfter))}
 	}
 	return nil
 }
 
 // missing says which certificate is missing above another one.
 func missing(child *x509.Certificate) *Refusal {
-	return &Refusal{ReasonVendorChainUnknown, fmt.Sprintf("the certificate that issued %q is missing: %q with the key id %s; get it from %s and add it",
-		child.Subject.CommonName, child.Issuer.String(), hex.EncodeToString(child.AuthorityKeyId), authorities)}
+	issuer := fmt.Sprintf("%q", child.Issuer.String())
+	if len(child.AuthorityKeyId) > 0 {
+		issuer += " with the key id " + hex.EncodeToString(child.AuthorityKeyId)
+	}
+	return &Refusal{ReasonVendorChainUnknown, fmt.Sprintf("the certificate that issued %q is missing: %s; get it from %s and add it", child.Subject.CommonName, issuer, authorities)}
 }
