@@ -1,0 +1,2 @@
+// Package cli is what all verbs of kubectl mdm share: the way to the cluster, errors that say what to do, files, and completion of names.
+package cli
