@@ -27,8 +27,9 @@ type APNSCertificate struct {
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitzero"`
 
-	// spec is how the certificate is requested, and what Apple returned. {} makes a request that an MDM vendor of your choice signs.
-	// +required
+	// spec is how the certificate is requested, and what Apple returned. Absent: a request is made that an MDM vendor of your choice signs.
+	// +optional
+	// +kubebuilder:default={}
 	Spec APNSCertificateSpec `json:"spec,omitzero"`
 
 	// status is how far the certificate has come, and what comes next.
@@ -97,7 +98,7 @@ type APNSCertificateSpec struct {
 
 // PushSubject is the subject of a certificate request.
 type PushSubject struct {
-	// commonName, by default "KubeMDM push".
+	// commonName of the request, by default "KubeMDM push".
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64

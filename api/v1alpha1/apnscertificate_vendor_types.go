@@ -31,7 +31,7 @@ type PushVendor struct {
 	// +optional
 	Manual *ManualVendor `json:"manual,omitempty"`
 
-	// secret is a Secret of type kubernetes.io/tls with your own MDM vendor certificate: tls.crt is the certificate that Apple issued, tls.key its
+	// secret is a Secret with your own MDM vendor certificate: tls.crt is the certificate that Apple issued, tls.key its
 	// key (or key.uri the URI of a key in a KMS, with its PIN, if it has one, in key.pin), ca.crt the intermediate (WWDR) and Apple's root certificate from https://www.apple.com/certificateauthority/.
 	// +optional
 	Secret *LocalReference `json:"secret,omitempty"`

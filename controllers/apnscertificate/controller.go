@@ -3,6 +3,7 @@ package apnscertificate
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -17,6 +18,7 @@ import (
 	"github.com/kubemdm/kubemdm/controllers/internal/link"
 	"github.com/kubemdm/kubemdm/controllers/internal/loop"
 	"github.com/kubemdm/kubemdm/controllers/internal/owned"
+	"github.com/kubemdm/kubemdm/internal/pushcert"
 	"github.com/kubemdm/kubemdm/internal/validate"
 )
 
@@ -47,8 +49,25 @@ type scope struct {
 	unsigned, refused *problem
 }
 
-// problem keeps an object from being Ready. One of patience is part of the ordinary way, any other one is a mistake that a person corrects.
+// problem is the error of what keeps an object from being Ready. One of patience is part of the ordinary way, any other one is a mistake that a
+// person corrects.
 type problem struct{ reason, message string }
+
+func (p *problem) Error() string { return p.message }
+
+// problemOf returns the problem in an error, nil if it is another one, such as the API server's.
+func problemOf(err error) *problem {
+	var p *problem
+	if errors.As(err, &p) {
+		return p
+	}
+	return nil
+}
+
+// because says what the problem is with.
+func because(what string, r *pushcert.Refusal) *problem {
+	return &problem{r.Reason, what + r.Message}
+}
 
 // Reconcile brings one APNSCertificate on.
 func (r *Reconciler) Reconcile(ctx context.Context, c *mdmv1alpha1.APNSCertificate) (ctrl.Result, error) {

@@ -57,6 +57,9 @@ func (r *Reconciler) expiry(_ context.Context, s *scope, report *loop.Report) er
 		return nil
 	}
 	message := fmt.Sprintf("less than %d days are left: %s", days(passed), renewCure)
+	if days(passed) == 1 {
+		message = "less than 1 day is left: " + renewCure
+	}
 	was := meta.FindStatusCondition(s.object.Status.Conditions, mdmv1alpha1.APNSCertificateNotExpiring)
 	if was != nil && was.Reason == mdmv1alpha1.APNSCertificateExpiring && was.Message != message {
 		r.Events.Eventf(s.object, nil, corev1.EventTypeWarning, was.Reason, "Reconcile", "%s", message)

@@ -17,13 +17,13 @@ import (
 
 // issue takes what Apple returned through the gate and into use. Until then, and whatever comes, the pair in use stays.
 func (r *Reconciler) issue(ctx context.Context, s *scope, report *loop.Report) error {
-	if s.object.Spec.SecretRef != nil {
-		if err := r.importPair(ctx, s); err != nil {
+	for _, take := range []func(context.Context, *scope) error{r.importPair, r.importCertificate} {
+		err := take(ctx, s)
+		if p := problemOf(err); p != nil {
+			s.refused = p
+		} else if err != nil {
 			return err
 		}
-	}
-	if err := r.importCertificate(ctx, s); err != nil {
-		return err
 	}
 	switch {
 	case s.refused != nil:
@@ -50,29 +50,21 @@ func (s *scope) stays(r *Reconciler) string {
 
 // importPair takes a pair that somebody brought. Once the operator has renewed it, the one that was brought is the older one and no longer looked at.
 func (r *Reconciler) importPair(ctx context.Context, s *scope) error {
-	name := s.object.Spec.SecretRef.Name
-	secret, err := owned.GetSecret(ctx, r.Client, s.object.Namespace, name)
-	if err != nil {
+	secret, err := r.brought(ctx, s)
+	if err != nil || secret == nil {
 		return err
 	}
-	if secret == nil {
-		if s.live == nil || !s.object.Requests() {
-			s.refused = &problem{mdmv1alpha1.ReasonSecretNotFound, fmt.Sprintf("create the Secret %s with the certificate in %s and its key in %s", name, serverconfig.CertFile, serverconfig.KeyFile)}
-		}
-		return nil
-	}
+	name := secret.Name
 	key, err := pushcert.ReadKey(secret.Data[serverconfig.KeyFile])
 	if err != nil {
-		s.refused = &problem{mdmv1alpha1.APNSCertificateMalformed, fmt.Sprintf("%s in the Secret %s: %v", serverconfig.KeyFile, name, err)}
-		return nil
+		return &problem{mdmv1alpha1.APNSCertificateMalformed, fmt.Sprintf("%s in the Secret %s: %v", serverconfig.KeyFile, name, err)}
 	}
 	leaf, refusal := r.judge(s, secret.Data[serverconfig.CertFile], key.Public())
 	switch {
 	case refusal != nil && refusal.Reason == mdmv1alpha1.APNSCertificateNotLater && s.object.Requests():
 		return nil
 	case refusal != nil:
-		s.refused = &problem{refusal.Reason, fmt.Sprintf("%s in the Secret %s: %s", serverconfig.CertFile, name, refusal.Message)}
-		return nil
+		return because(fmt.Sprintf("%s in the Secret %s: ", serverconfig.CertFile, name), refusal)
 	case s.live != nil && s.live.Equal(leaf):
 		return nil
 	}
@@ -83,26 +75,55 @@ func (r *Reconciler) importPair(ctx context.Context, s *scope) error {
 	return r.take(ctx, s, leaf, map[string][]byte{serverconfig.KeyFile: encoded})
 }
 
+// brought reads the Secret with a pair that somebody brought, nil if there is none or it is not needed any more.
+func (r *Reconciler) brought(ctx context.Context, s *scope) (*corev1.Secret, error) {
+	ref := s.object.Spec.SecretRef
+	if ref == nil {
+		return nil, nil
+	}
+	secret, err := owned.GetSecret(ctx, r.Client, s.object.Namespace, ref.Name)
+	if err == nil && secret == nil && (s.live == nil || !s.object.Requests()) {
+		err = &problem{mdmv1alpha1.ReasonSecretNotFound, fmt.Sprintf("create the Secret %s with the certificate in %s and its key in %s", ref.Name, serverconfig.CertFile, serverconfig.KeyFile)}
+	}
+	return secret, err
+}
+
 // importCertificate takes the certificate that answers the request that waits, or renews the one in use with its own key.
 func (r *Reconciler) importCertificate(ctx context.Context, s *scope) error {
-	given, where := []byte(s.object.Spec.Certificate), "spec.certificate"
-	if ref := s.object.Spec.CertificateSecretRef; ref != nil {
-		where = fmt.Sprintf("%s in the Secret %s", ref.Key, ref.Name)
-		var err error
-		if given, err = r.secretValue(ctx, s, *ref); err != nil {
-			reason, message, halted := loop.Halted(err)
-			if !halted {
-				return err
-			}
-			if s.live == nil { // or the Secret is made at the renewal
-				s.refused = &problem{reason, message}
-			}
-			return nil
-		}
+	given, where, err := r.given(ctx, s)
+	if err != nil || len(given) == 0 {
+		return err
 	}
-	if len(given) == 0 {
+	leaf, refusal := r.judge(s, given, s.publicKeys()...)
+	switch {
+	case refusal != nil && s.live == nil && leaf != nil && fingerprint(leaf) == s.object.Status.Fingerprint:
+		return nil // it was in use until its key was lost
+	case refusal != nil:
+		return because(where+": ", refusal)
+	case s.live != nil && s.live.Equal(leaf):
+		s.refused = nil // what was brought before counts no more
 		return nil
+	case s.answers(leaf):
+		return r.take(ctx, s, leaf, requestKey(s.store))
 	}
+	return r.take(ctx, s, leaf, s.store.key(""))
+}
+
+// given is what a person gave as Apple's answer, and where it stands. A Secret that is made at the renewal only is not missing before.
+func (r *Reconciler) given(ctx context.Context, s *scope) (content []byte, where string, err error) {
+	ref := s.object.Spec.CertificateSecretRef
+	if ref == nil {
+		return []byte(s.object.Spec.Certificate), "spec.certificate", nil
+	}
+	content, err = r.secretValue(ctx, s, *ref)
+	if problemOf(err) != nil && s.live != nil {
+		err = nil
+	}
+	return content, fmt.Sprintf("%s in the Secret %s", ref.Key, ref.Name), err
+}
+
+// publicKeys are those that a certificate may belong to.
+func (s *scope) publicKeys() []crypto.PublicKey {
 	var public []crypto.PublicKey
 	if s.csr != nil {
 		public = append(public, s.csr.PublicKey)
@@ -110,18 +131,7 @@ func (r *Reconciler) importCertificate(ctx context.Context, s *scope) error {
 	if s.live != nil && s.store.has("") {
 		public = append(public, s.live.PublicKey)
 	}
-	leaf, refusal := r.judge(s, given, public...)
-	switch {
-	case refusal != nil:
-		s.refused = &problem{refusal.Reason, where + ": " + refusal.Message}
-		return nil
-	case s.live != nil && s.live.Equal(leaf):
-		s.refused = nil
-		return nil
-	case s.answers(leaf):
-		return r.take(ctx, s, leaf, requestKey(s.store))
-	}
-	return r.take(ctx, s, leaf, s.store.key(""))
+	return public
 }
 
 func (r *Reconciler) judge(s *scope, given []byte, public ...crypto.PublicKey) (*x509.Certificate, *pushcert.Refusal) {

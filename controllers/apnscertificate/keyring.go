@@ -29,10 +29,16 @@ const (
 	fileRecipient    = requestPrefix + "mdmcert.crt"
 	fileRecipientKey = requestPrefix + "mdmcert.key"
 	fileSent         = requestPrefix + "mdmcert.sent"
+	// The value of the annotation that asked for the newest request.
+	fileRenewed = "renewed"
+	// The digest of the last reply that was opened: it lies in its Secret still when the next request waits.
+	fileOpened = "mdmcert.opened"
+	// The IAM role by which servers use a key in AWS KMS. It is none of the files that they mount.
+	fileAWSRole = owned.FileAWSRole
 )
 
 // keyFiles are the files that hold a private key: itself, or where it is.
-var keyFiles = []string{serverconfig.KeyFile, serverconfig.KeyURIFile, serverconfig.KeyPINFile}
+var keyFiles = []string{serverconfig.KeyFile, serverconfig.KeyURIFile, serverconfig.KeyPINFile, fileAWSRole}
 
 // keyring is the Secret with the pair in use and the request that waits. Nothing in it is ever made twice. It has no owner reference: an
 // APNSCertificate that is deleted by mistake must not take the key along.
@@ -64,6 +70,8 @@ func (r *Reconciler) openKeyring(ctx context.Context, c *mdmv1alpha1.APNSCertifi
 func (r *Reconciler) save(ctx context.Context, k *keyring) error {
 	var err error
 	switch {
+	case k.stored == nil && len(k.Data) == 0:
+		return nil
 	case k.stored == nil:
 		err = r.Client.Create(ctx, k.Secret)
 	case reflect.DeepEqual(k.stored.Data, k.Data):
@@ -72,7 +80,7 @@ func (r *Reconciler) save(ctx context.Context, k *keyring) error {
 		err = r.Client.Update(ctx, k.Secret)
 	}
 	if err == nil {
-		k.stored = k.Secret.DeepCopy()
+		k.stored = k.DeepCopy()
 	}
 	return err
 }

@@ -40,12 +40,15 @@ func (r *Reconciler) keys(ctx context.Context, s *scope, report *loop.Report) er
 	s.live = s.store.certificate()
 	s.csr, _ = pushcert.ParseCSR(s.store.Data[fileCSR]) // what is wrong with it is for the step that makes it
 	s.object.Status.SecretRef = &mdmv1alpha1.LocalReference{Name: s.store.Name}
-	if renew := s.object.Annotations[mdmv1alpha1.AnnotationRenew]; renew != s.object.Status.LastHandledRenew && s.object.Requests() {
+	if err := r.access(ctx, s); err != nil {
+		return s.keyTrouble(report, err)
+	}
+	if s.renewalAsked() {
 		s.store.dropRequest()
 		s.csr = nil
 	} else if s.keyless = s.missing(); s.keyless != nil {
 		report.False(s.keyless.reason, "%s", s.keyless.message)
-		return nil
+		return nil //nolint:nilerr // the condition tells it
 	}
 	if r.due(s) {
 		if err := r.makeKey(ctx, s); err != nil {
@@ -94,7 +97,7 @@ func (s *scope) missing() *problem {
 			mdmv1alpha1.AnnotationRenew + " to a new value to request a certificate for another key; servers go on with their copies"}
 	}
 	switch {
-	case status.Fingerprint != "" && (s.live == nil || !s.store.has("")):
+	case status.Fingerprint != "" && (s.live == nil || !s.store.has("")) && !s.store.has(requestPrefix): // or another one is on its way
 		return lost("the pair in use")
 	// A certificate that was taken into use ended its request, even if the status could not say so any more.
 	case status.CertificateSigningRequest != "" && len(s.store.Data[fileCSR]) == 0 && fingerprint(s.live) == status.Fingerprint:
@@ -111,12 +114,19 @@ func fingerprint(c *x509.Certificate) string {
 	return certs.Fingerprint(c)
 }
 
+// renewalAsked says whether a person asked for another request since the last one. The Secret and the status both remember it, for one of them may be
+// lost.
+func (s *scope) renewalAsked() bool {
+	asked := s.object.Annotations[mdmv1alpha1.AnnotationRenew]
+	return asked != "" && asked != string(s.store.Data[fileRenewed]) && asked != s.object.Status.LastHandledRenew && s.object.Requests()
+}
+
 // due says whether another request is to be made now.
 func (r *Reconciler) due(s *scope) bool {
 	switch {
 	case !s.object.Requests() || s.store.has(requestPrefix):
 		return false
-	case s.object.Annotations[mdmv1alpha1.AnnotationRenew] != s.object.Status.LastHandledRenew:
+	case s.renewalAsked():
 		return true
 	case s.live == nil:
 		return s.object.Spec.SecretRef == nil // or the pair in there comes first
@@ -126,61 +136,99 @@ func (r *Reconciler) due(s *scope) bool {
 
 // makeKey makes the key of a new request and keeps it before it is used.
 func (r *Reconciler) makeKey(ctx context.Context, s *scope) error {
-	if kms := s.object.Spec.KeyStorage.KMS; kms != nil {
-		pin, err := r.pin(ctx, s)
-		if err != nil {
-			return err
-		}
-		if _, _, err := keys.Ensure(ctx, kms.URI, keys.Options{PIN: strings.TrimSpace(string(pin))}); err != nil {
-			return err
-		}
-		s.store.Data[requestPrefix+serverconfig.KeyURIFile] = []byte(kms.URI)
-		if pin != nil {
-			s.store.Data[requestPrefix+serverconfig.KeyPINFile] = pin
-		}
-		return r.save(ctx, s.store)
-	}
-	key, err := rsa.GenerateKey(rand.Reader, keyBits)
+	files, err := r.newKey(ctx, s)
 	if err != nil {
 		return err
 	}
-	if s.store.Data[requestPrefix+serverconfig.KeyFile], err = privateKeyPEM(key); err != nil {
-		return err
+	for name, content := range files {
+		s.store.Data[requestPrefix+name] = content
+	}
+	if asked := s.object.Annotations[mdmv1alpha1.AnnotationRenew]; asked != "" {
+		s.store.Data[fileRenewed] = []byte(asked)
 	}
 	return r.save(ctx, s.store)
 }
 
-// pin reads the PIN of a PKCS#11 token, nil if none is named.
-func (r *Reconciler) pin(ctx context.Context, s *scope) ([]byte, error) {
-	ref := s.object.Spec.KeyStorage.KMS.PINSecretRef
-	if ref == nil {
-		return nil, nil
+// newKey makes a key where the spec wants it, and returns the files that hold it.
+func (r *Reconciler) newKey(ctx context.Context, s *scope) (map[string][]byte, error) {
+	if kms := s.object.Spec.KeyStorage.KMS; kms != nil {
+		files, err := r.way(ctx, s)
+		if err == nil {
+			_, _, err = keys.Ensure(ctx, kms.URI, keys.Options{PIN: strings.TrimSpace(string(files[serverconfig.KeyPINFile]))})
+		}
+		return files, err
 	}
-	return r.secretValue(ctx, s, *ref)
+	key, err := rsa.GenerateKey(rand.Reader, keyBits)
+	if err != nil {
+		return nil, err
+	}
+	encoded, err := privateKeyPEM(key)
+	return map[string][]byte{serverconfig.KeyFile: encoded}, err
 }
 
-// secretValue reads a key of a Secret. It waits for what is missing.
+// way returns the files that lead to the key in a KMS that the spec names: its URI, its PIN and its role.
+func (r *Reconciler) way(ctx context.Context, s *scope) (map[string][]byte, error) {
+	kms := s.object.Spec.KeyStorage.KMS
+	files := map[string][]byte{serverconfig.KeyURIFile: []byte(kms.URI)}
+	if kms.AWS != nil {
+		files[fileAWSRole] = []byte(kms.AWS.RoleARN)
+	}
+	if kms.PINSecretRef == nil {
+		return files, nil
+	}
+	var err error
+	files[serverconfig.KeyPINFile], err = r.secretValue(ctx, s, *kms.PINSecretRef)
+	return files, err
+}
+
+// access keeps up to date how the keys that the spec names are reached: a PIN or a role may change while a key stays.
+func (r *Reconciler) access(ctx context.Context, s *scope) error {
+	kms := s.object.Spec.KeyStorage.KMS
+	if kms == nil {
+		return nil
+	}
+	for _, prefix := range []string{"", requestPrefix} {
+		if string(s.store.Data[prefix+serverconfig.KeyURIFile]) != kms.URI {
+			continue
+		}
+		files, err := r.way(ctx, s)
+		if err != nil {
+			return err
+		}
+		for name, content := range files {
+			s.store.Data[prefix+name] = content
+		}
+	}
+	return r.save(ctx, s.store)
+}
+
+// secretValue reads a key of a Secret. What is missing is a problem.
 func (r *Reconciler) secretValue(ctx context.Context, s *scope, ref mdmv1alpha1.KeyReference) ([]byte, error) {
-	found, err := source.Read(ctx, r.Client, s.object.Namespace, content.References{Secrets: []mdmv1alpha1.KeyReference{ref}})
+	found, err := r.values(ctx, s, content.References{Secrets: []mdmv1alpha1.KeyReference{ref}})
 	return found.Secrets[ref], err
+}
+
+// values reads keys of Secrets and ConfigMaps. What is missing is a problem.
+func (r *Reconciler) values(ctx context.Context, s *scope, refs content.References) (content.Sources, error) {
+	found, err := source.Read(ctx, r.Client, s.object.Namespace, refs)
+	if reason, message, missing := loop.Halted(err); missing {
+		err = &problem{reason, message}
+	}
+	return found, err
 }
 
 // keyTrouble turns what a KMS says into the step's condition. The pair in use and a certificate that was given do not depend on it.
 func (s *scope) keyTrouble(report *loop.Report, err error) error {
-	p := troubleOf(err)
-	if p == nil {
+	s.keyless = problemOf(keyError(err))
+	if s.keyless == nil {
 		return err
 	}
-	s.keyless = p
-	report.False(p.reason, "%s", p.message)
+	report.False(s.keyless.reason, "%s", s.keyless.message)
 	return nil
 }
 
-// troubleOf returns what keeps a key from signing, nil if it is something else, such as the API server.
-func troubleOf(err error) *problem {
-	if reason, message, halted := loop.Halted(err); halted {
-		return &problem{reason, message}
-	}
+// keyError makes a problem of what a KMS says; other errors stay as they are.
+func keyError(err error) error {
 	switch {
 	case errors.Is(err, keys.ErrUnsupported):
 		return &problem{mdmv1alpha1.APNSCertificateKeyUnsupported, err.Error()}
@@ -189,5 +237,5 @@ func troubleOf(err error) *problem {
 	case errors.Is(err, keys.ErrUnavailable):
 		return &problem{mdmv1alpha1.APNSCertificateKeyUnavailable, err.Error()}
 	}
-	return nil
+	return err
 }

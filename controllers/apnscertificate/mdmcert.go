@@ -2,7 +2,9 @@ package apnscertificate
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -12,7 +14,6 @@ import (
 
 	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
 	"github.com/kubemdm/kubemdm/controllers/internal/loop"
-	"github.com/kubemdm/kubemdm/controllers/internal/source"
 	"github.com/kubemdm/kubemdm/internal/mdmcert"
 	"github.com/kubemdm/kubemdm/internal/payload/content"
 	"github.com/kubemdm/kubemdm/internal/pushcert"
@@ -22,44 +23,63 @@ import (
 const sendAgain = 10 * time.Minute
 
 // mdmcert has mdmcert.download sign the request: it is sent once, and the reply comes by mail to a person.
-func (r *Reconciler) mdmcert(ctx context.Context, s *scope, vendor *mdmv1alpha1.MDMCertVendor, report *loop.Report) (*pushcert.Request, *problem, error) {
-	if vendor.ReplySecretRef != nil && len(s.store.Data[fileRecipientKey]) > 0 {
-		reply, err := r.secretValue(ctx, s, *vendor.ReplySecretRef)
-		switch _, _, missing := loop.Halted(err); {
-		case err == nil:
-			request, p, err := r.openReply(s, reply)
-			if p == nil || p.reason != mdmv1alpha1.APNSCertificateReplyForAnotherKey {
-				return request, p, err
-			}
-			// The reply to an earlier request may lie there for a year: this one is sent all the same.
-			if trouble, err := r.send(ctx, s, vendor, report); trouble != nil || err != nil {
-				return nil, trouble, err
-			}
-			return nil, p, nil
-		case !missing:
-			return nil, nil, err
+func (r *Reconciler) mdmcert(ctx context.Context, s *scope, vendor *mdmv1alpha1.MDMCertVendor, report *loop.Report) (*pushcert.Request, error) {
+	reply, err := r.reply(ctx, s, vendor)
+	if err != nil {
+		return nil, err
+	}
+	awaited := &problem{mdmv1alpha1.APNSCertificateAwaitingMail, "mdmcert.download mails the signed request to " + vendor.Email +
+		"; put the attachment into the Secret of spec.vendor.mdmcert.replySecretRef"}
+	if reply != nil {
+		request, err := r.openReply(ctx, s, reply)
+		p := problemOf(err)
+		if p == nil {
+			return request, err
+		}
+		if p.reason != mdmv1alpha1.APNSCertificateReplyForAnotherKey || digest(reply) != string(s.store.Data[fileOpened]) { // or the one of the last time lies there still
+			awaited = p
 		}
 	}
-	if trouble, err := r.send(ctx, s, vendor, report); trouble != nil || err != nil {
-		return nil, trouble, err
+	if err := r.send(ctx, s, vendor, report); err != nil {
+		return nil, err
 	}
-	return nil, &problem{mdmv1alpha1.APNSCertificateAwaitingMail, "mdmcert.download mails the signed request to " + vendor.Email +
-		"; put the attachment into the Secret of spec.vendor.mdmcert.replySecretRef"}, nil
+	return nil, awaited
 }
 
-func (r *Reconciler) openReply(s *scope, reply []byte) (*pushcert.Request, *problem, error) {
+// reply reads what a person has put into the Secret, nil if there is nothing.
+func (r *Reconciler) reply(ctx context.Context, s *scope, vendor *mdmv1alpha1.MDMCertVendor) ([]byte, error) {
+	if vendor.ReplySecretRef == nil || len(s.store.Data[fileRecipientKey]) == 0 {
+		return nil, nil
+	}
+	reply, err := r.secretValue(ctx, s, *vendor.ReplySecretRef)
+	if problemOf(err) != nil {
+		err = nil // the mail has not come yet
+	}
+	return reply, err
+}
+
+func digest(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+func (r *Reconciler) openReply(ctx context.Context, s *scope, reply []byte) (*pushcert.Request, error) {
 	opened, err := mdmcert.Open(reply, s.store.Data[fileRecipient], s.store.Data[fileRecipientKey])
 	switch {
 	case errors.Is(err, mdmcert.ErrReplyForAnotherKey):
-		return nil, &problem{mdmv1alpha1.APNSCertificateReplyForAnotherKey, err.Error()}, nil
+		return nil, &problem{mdmv1alpha1.APNSCertificateReplyForAnotherKey, err.Error()}
 	case err != nil:
-		return nil, &problem{mdmv1alpha1.APNSCertificateReplyMalformed, err.Error()}, nil
+		return nil, &problem{mdmv1alpha1.APNSCertificateReplyMalformed, err.Error()}
+	}
+	s.store.Data[fileOpened] = []byte(digest(reply))
+	if err := r.save(ctx, s.store); err != nil {
+		return nil, err
 	}
 	return r.examine(s, opened)
 }
 
 // send sends the request, if it was not taken yet or is to be sent again.
-func (r *Reconciler) send(ctx context.Context, s *scope, vendor *mdmv1alpha1.MDMCertVendor, report *loop.Report) (*problem, error) {
+func (r *Reconciler) send(ctx context.Context, s *scope, vendor *mdmv1alpha1.MDMCertVendor, report *loop.Report) error {
 	if s.object.Status.MDMCert == nil {
 		s.object.Status.MDMCert = &mdmv1alpha1.MDMCertStatus{}
 	}
@@ -67,34 +87,31 @@ func (r *Reconciler) send(ctx context.Context, s *scope, vendor *mdmv1alpha1.MDM
 	wanted := mailing{Email: vendor.Email, Resend: s.object.Annotations[mdmv1alpha1.AnnotationResendRequest]}
 	if sent := mailingOf(s.store); sent.At != nil && sent.Email == wanted.Email && sent.Resend == wanted.Resend {
 		*status = mdmv1alpha1.MDMCertStatus{SentAt: sent.At, AttemptedAt: sent.At, Email: sent.Email, LastHandledResend: sent.Resend}
-		return nil, nil
+		return nil
 	}
 	if wait := s.patience(now); wait > 0 && status.Email == wanted.Email && status.LastHandledResend == wanted.Resend {
 		report.Again(wait)
-		return &problem{mdmv1alpha1.APNSCertificateServiceFailed, status.Failure}, nil
+		return &problem{mdmv1alpha1.APNSCertificateServiceFailed, status.Failure}
 	}
 	client, err := r.service(ctx, s, vendor)
-	if reason, message, halted := loop.Halted(err); halted {
-		return &problem{reason, message}, nil
-	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := r.recipient(ctx, s); err != nil {
-		return nil, err
+		return err
 	}
 	attempted := metav1.NewTime(now)
 	*status = mdmv1alpha1.MDMCertStatus{AttemptedAt: &attempted, Email: wanted.Email, LastHandledResend: wanted.Resend}
 	if err := r.post(ctx, s, client, vendor.Email); err != nil {
 		report.Again(sendAgain)
 		status.Failure = bounded(err)
-		return &problem{mdmv1alpha1.APNSCertificateServiceFailed, status.Failure}, nil
+		return &problem{mdmv1alpha1.APNSCertificateServiceFailed, status.Failure}
 	}
 	status.SentAt, wanted.At = &attempted, &attempted
 	if s.store.Data[fileSent], err = json.Marshal(wanted); err != nil {
-		return nil, err
+		return err
 	}
-	return nil, r.save(ctx, s.store)
+	return r.save(ctx, s.store)
 }
 
 // mailing is what the Secret remembers of a request that the service took: a status that was lost is no reason for another mail.
@@ -150,7 +167,7 @@ func (r *Reconciler) service(ctx context.Context, s *scope, vendor *mdmv1alpha1.
 	if ref := vendor.CAConfigMapRef; ref != nil {
 		refs.ConfigMaps = append(refs.ConfigMaps, *ref)
 	}
-	found, err := source.Read(ctx, r.Client, s.object.Namespace, refs)
+	found, err := r.values(ctx, s, refs)
 	if err != nil {
 		return client, err
 	}
@@ -159,7 +176,7 @@ func (r *Reconciler) service(ctx context.Context, s *scope, vendor *mdmv1alpha1.
 	if ref := vendor.CAConfigMapRef; ref != nil {
 		roots = x509.NewCertPool()
 		if !roots.AppendCertsFromPEM(found.ConfigMaps[*ref]) {
-			return client, loop.Wait(mdmv1alpha1.ReasonInvalid, recheck, "the key %s of the ConfigMap %s holds no PEM certificate", ref.Key, ref.Name)
+			return client, &problem{mdmv1alpha1.ReasonInvalid, "the key " + ref.Key + " of the ConfigMap " + ref.Name + " holds no PEM certificate"}
 		}
 	}
 	client.HTTP = mdmcert.NewHTTPClient(roots)

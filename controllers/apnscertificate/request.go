@@ -19,7 +19,7 @@ func (r *Reconciler) request(ctx context.Context, s *scope, report *loop.Report)
 	switch {
 	case s.keyless != nil:
 		report.False(s.keyless.reason, "there is no key to request a certificate with")
-		return nil
+		return nil //nolint:nilerr // the condition tells it
 	case !s.store.has(requestPrefix) && !s.object.Requests():
 		s.forgetRequest()
 		report.True(mdmv1alpha1.APNSCertificateNotRequested, "somebody else looks after the pair in the Secret %s; set spec.vendor to have it renewed here", s.object.Spec.SecretRef.Name)
@@ -39,6 +39,7 @@ func (r *Reconciler) request(ctx context.Context, s *scope, report *loop.Report)
 		return loop.Stall(mdmv1alpha1.APNSCertificateKeyLost, "the request in the Secret %s cannot be read (%v): restore the Secret from a backup, or set the annotation %s to a new value", s.store.Name, err, mdmv1alpha1.AnnotationRenew)
 	}
 	s.showRequest(r.Clock.Now)
+	s.echo()
 	return nil
 }
 
@@ -70,13 +71,20 @@ func (s *scope) showRequest(now func() time.Time) {
 		status.CertificateSigningRequest, status.RequestedAt = text, &at
 		status.PushCertificateRequest, status.MDMCert = "", nil
 	}
-	status.LastHandledRenew = s.object.Annotations[mdmv1alpha1.AnnotationRenew]
+}
+
+// echo says which request of a person is handled.
+func (s *scope) echo() {
+	if renewed := s.store.Data[fileRenewed]; len(renewed) > 0 {
+		s.object.Status.LastHandledRenew = string(renewed)
+	}
 }
 
 // forgetRequest takes the request out of the status.
 func (s *scope) forgetRequest() {
 	status := &s.object.Status
 	s.csr = nil
+	s.echo()
 	status.CertificateSigningRequest, status.PushCertificateRequest, status.RequestedAt, status.MDMCert = "", "", nil, nil
 }
 

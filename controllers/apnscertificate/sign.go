@@ -24,15 +24,14 @@ func (r *Reconciler) sign(ctx context.Context, s *scope, report *loop.Report) er
 		}
 		return nil
 	}
-	signed, p, err := r.signed(ctx, s, report)
+	signed, err := r.signed(ctx, s, report)
+	if s.unsigned = problemOf(err); s.unsigned != nil {
+		s.object.Status.PushCertificateRequest = ""
+		report.False(s.unsigned.reason, "%s", s.unsigned.message)
+		return nil //nolint:nilerr // the condition tells it
+	}
 	if err != nil {
 		return err
-	}
-	if p != nil {
-		s.unsigned = p
-		s.object.Status.PushCertificateRequest = ""
-		report.False(p.reason, "%s", p.message)
-		return nil
 	}
 	s.object.Status.PushCertificateRequest = string(signed.Encode())
 	vendor := signed.Chain[0]
@@ -40,8 +39,8 @@ func (r *Reconciler) sign(ctx context.Context, s *scope, report *loop.Report) er
 	return nil
 }
 
-// signed returns the request with the vendor's signature, or why there is none.
-func (r *Reconciler) signed(ctx context.Context, s *scope, report *loop.Report) (*pushcert.Request, *problem, error) {
+// signed returns the request with the vendor's signature. A problem is why there is none.
+func (r *Reconciler) signed(ctx context.Context, s *scope, report *loop.Report) (*pushcert.Request, error) {
 	vendor := s.object.Spec.Vendor
 	switch {
 	case vendor != nil && vendor.Secret != nil:
@@ -51,78 +50,76 @@ func (r *Reconciler) signed(ctx context.Context, s *scope, report *loop.Report) 
 	case vendor != nil && vendor.Manual != nil:
 		return r.signedByHand(ctx, s, vendor.Manual)
 	}
-	return nil, awaitingVendor(), nil
+	return nil, awaitingVendor
 }
 
-func awaitingVendor() *problem {
-	return &problem{mdmv1alpha1.APNSCertificateAwaitingVendor, "an MDM vendor has to sign status.certificateSigningRequest; put what it returns into spec.vendor.manual"}
-}
+var awaitingVendor = &problem{mdmv1alpha1.APNSCertificateAwaitingVendor, "an MDM vendor has to sign status.certificateSigningRequest; put what it returns into spec.vendor.manual"}
 
 // signedByHand takes what a person brought from the vendor.
-func (r *Reconciler) signedByHand(ctx context.Context, s *scope, manual *mdmv1alpha1.ManualVendor) (*pushcert.Request, *problem, error) {
+func (r *Reconciler) signedByHand(ctx context.Context, s *scope, manual *mdmv1alpha1.ManualVendor) (*pushcert.Request, error) {
 	given := []byte(manual.SignedRequest)
 	if ref := manual.SignedRequestSecretRef; ref != nil {
 		var err error
 		if given, err = r.secretValue(ctx, s, *ref); err != nil {
-			return halted(err)
+			return nil, err
 		}
 	}
 	if len(given) == 0 {
-		return nil, awaitingVendor(), nil
+		return nil, awaitingVendor
 	}
 	return r.examine(s, given)
 }
 
 // examine checks a request that somebody else signed before a person is sent to Apple with it.
-func (r *Reconciler) examine(s *scope, given []byte) (*pushcert.Request, *problem, error) {
+func (r *Reconciler) examine(s *scope, given []byte) (*pushcert.Request, error) {
 	request, err := pushcert.ParseRequest(given)
-	if err != nil {
-		return nil, &problem{mdmv1alpha1.APNSCertificateRequestMalformed, err.Error()}, nil
-	}
-	if !bytes.Equal(request.CSR.Raw, s.csr.Raw) {
-		return nil, &problem{mdmv1alpha1.APNSCertificateRequestForAnotherKey, "the signed request is not for the request that waits: have the vendor sign status.certificateSigningRequest"}, nil
+	switch {
+	case err != nil:
+		return nil, &problem{mdmv1alpha1.APNSCertificateRequestMalformed, err.Error()}
+	case s.live != nil && samePublicKey(request.CSR.PublicKey, s.live.PublicKey):
+		return nil, awaitingVendor // the one of the last time lies there still
+	case !bytes.Equal(request.CSR.Raw, s.csr.Raw):
+		return nil, &problem{mdmv1alpha1.APNSCertificateRequestForAnotherKey, "the signed request is not for the request that waits: have the vendor sign status.certificateSigningRequest"}
 	}
 	if refusal := request.Check(r.Clock.Now()); refusal != nil {
-		return nil, refusalProblem(refusal), nil
+		return nil, because("", refusal)
 	}
-	return request, nil, nil
+	return request, nil
 }
 
 // signOurselves signs with our own vendor certificate. What was signed already is kept while it is good: the vendor's key may be in a KMS, which
 // need not be asked each minute.
-func (r *Reconciler) signOurselves(ctx context.Context, s *scope, name string) (*pushcert.Request, *problem, error) {
+func (r *Reconciler) signOurselves(ctx context.Context, s *scope, name string) (*pushcert.Request, error) {
 	secret, err := owned.GetSecret(ctx, r.Client, s.object.Namespace, name)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if secret == nil {
 		return nil, &problem{mdmv1alpha1.ReasonSecretNotFound, fmt.Sprintf("create the Secret %s with your MDM vendor certificate in %s, its key in %s, and Apple's intermediate and root certificates in %s",
-			name, serverconfig.CertFile, serverconfig.KeyFile, serverconfig.CAFile)}, nil
+			name, serverconfig.CertFile, serverconfig.KeyFile, serverconfig.CAFile)}
 	}
 	certificates, err := vendorCertificates(secret.Data)
 	if err != nil {
-		return nil, &problem{mdmv1alpha1.APNSCertificateMalformed, fmt.Sprintf("the Secret %s: %v", name, err)}, nil
+		return nil, &problem{mdmv1alpha1.APNSCertificateMalformed, fmt.Sprintf("the Secret %s: %v", name, err)}
 	}
 	if earlier := s.signedBefore(certificates); earlier != nil && earlier.Check(r.Clock.Now()) == nil {
-		return earlier, nil, nil
+		return earlier, nil
 	}
 	key, err := signer(ctx, secret.Data)
-	if p := troubleOf(err); p != nil {
-		return nil, p, nil
-	}
 	if err != nil {
-		return nil, &problem{mdmv1alpha1.APNSCertificateMalformed, fmt.Sprintf("%s in the Secret %s: %v", serverconfig.KeyFile, name, err)}, nil
+		if p := problemOf(keyError(err)); p != nil {
+			return nil, p
+		}
+		return nil, &problem{mdmv1alpha1.APNSCertificateMalformed, fmt.Sprintf("%s in the Secret %s: %v", serverconfig.KeyFile, name, err)}
 	}
 	request, refusal, err := pushcert.Vendor{Key: key, Certificates: certificates}.Sign(s.csr, r.Clock.Now())
 	switch {
 	case err != nil:
-		return nil, &problem{mdmv1alpha1.APNSCertificateKeyUnavailable, "the vendor's key does not sign: " + err.Error()}, nil
+		return nil, &problem{mdmv1alpha1.APNSCertificateKeyUnavailable, "the vendor's key does not sign: " + err.Error()}
 	case refusal != nil:
-		p := refusalProblem(refusal)
-		p.message = fmt.Sprintf("the Secret %s: %s", name, p.message)
-		return nil, p, nil
+		return nil, because("the Secret "+name+": ", refusal)
 	}
-	return request, nil, nil
+	return request, nil
 }
 
 // vendorCertificates reads what a vendor's Secret has, each file as PEM or as Apple's DER.
@@ -149,13 +146,3 @@ func (s *scope) signedBefore(vendor []*x509.Certificate) *pushcert.Request {
 	}
 	return earlier
 }
-
-// halted says what reading something waits for.
-func halted(err error) (*pushcert.Request, *problem, error) {
-	if reason, message, ok := loop.Halted(err); ok {
-		return nil, &problem{reason, message}, nil
-	}
-	return nil, nil, err
-}
-
-func refusalProblem(r *pushcert.Refusal) *problem { return &problem{r.Reason, r.Message} }

@@ -80,7 +80,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	if s.certificate, err = r.pushCertificate(ctx, server); err != nil {
 		return ctrl.Result{}, err
 	}
-	s.server.AWSRole = awsRole(s.certificate)
+	if s.server.AWSRole, err = r.awsRole(ctx, s.certificate); err != nil {
+		return ctrl.Result{}, err
+	}
 	if server.Spec.Image != "" {
 		s.server.Image = server.Spec.Image
 	}
@@ -98,14 +100,6 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 			mdmv1alpha1.MDMServerDeployed, mdmv1alpha1.MDMServerReachable,
 		},
 	})
-}
-
-// awsRole is the IAM role that the server needs for a push key in AWS KMS, "" for none.
-func awsRole(c *mdmv1alpha1.APNSCertificate) string {
-	if c == nil || c.Spec.KeyStorage.KMS == nil || c.Spec.KeyStorage.KMS.AWS == nil {
-		return ""
-	}
-	return c.Spec.KeyStorage.KMS.AWS.RoleARN
 }
 
 func (s *scope) step(condition string, run func(context.Context, *scope, *loop.Report) error) loop.Step {

@@ -78,6 +78,24 @@ func (r *Reconciler) pushCertificate(ctx context.Context, server *mdmv1alpha1.MD
 	return certificate, nil
 }
 
+// awsRole is the IAM role that the server needs for the push key in use, or for the one that is to come if there is none yet; "" for none.
+func (r *Reconciler) awsRole(ctx context.Context, c *mdmv1alpha1.APNSCertificate) (string, error) {
+	if c == nil {
+		return "", nil
+	}
+	secret, err := owned.GetSecret(ctx, r.Client, c.Namespace, c.KeySecretName())
+	if err != nil {
+		return "", err
+	}
+	if secret != nil && len(secret.Data[serverconfig.CertFile]) > 0 {
+		return string(secret.Data[owned.FileAWSRole]), nil
+	}
+	if kms := c.Spec.KeyStorage.KMS; kms != nil && kms.AWS != nil {
+		return kms.AWS.RoleARN, nil
+	}
+	return "", nil
+}
+
 func (s *scope) judgePush(report *loop.Report, fingerprint string) {
 	switch {
 	case s.connecting:

@@ -9,6 +9,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
+// FileAWSRole of an APNSCertificate's Secret is the IAM role by which servers use a key in AWS KMS.
+const FileAWSRole = "key.aws-role"
+
 // GetSecret reads a Secret, or returns nil if there is none.
 func GetSecret(ctx context.Context, c client.Reader, namespace, name string) (*corev1.Secret, error) {
 	secret := &corev1.Secret{}

@@ -99,6 +99,10 @@ func TestARenewalCanBeAskedFor(t *testing.T) {
 		t.Errorf("status %+v", second)
 	}
 	c.expect(c.push(), "Issued=True/Ready", "VendorSigned=True/Ready")
+	c.annotate(mdmv1alpha1.AnnotationRenew, "") // taken off
+	if third := c.push().Status; third.CertificateSigningRequest != second.CertificateSigningRequest {
+		t.Error("the request was given up")
+	}
 }
 
 // A renewal with the key of the certificate in use is a renewal too: some people keep their key.

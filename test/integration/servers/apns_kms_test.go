@@ -179,6 +179,11 @@ func TestAPushKeyInAWS(t *testing.T) {
 		URI: "awskms:region=" + awsfake.Region + ";key-id=0d6b1c1e-6d57-4f0e-9d2b-0a8f6f1f3c55",
 		AWS: &mdmv1alpha1.AWSAccess{RoleARN: "arn:aws:iam::111122223333:role/push"},
 	})
+	// The role goes with the key: another storage counts for the next request.
+	w.change(func(s *mdmv1alpha1.APNSCertificateSpec) {
+		s.KeyStorage = mdmv1alpha1.KeyStorage{Type: mdmv1alpha1.KeyStorageSecret}
+	})
+	w.reconcileServer()
 	set := &appsv1.StatefulSet{}
 	w.get(serverName, set)
 	pod := set.Spec.Template.Spec
@@ -216,4 +221,37 @@ func TestAPushKeyInAWSThatIsRefused(t *testing.T) {
 		s.KeyStorage.KMS.URI = "pkcs11:module-path=/usr/lib/none.so;token=hsm;object=push;id=01?pin-source=/x"
 	})
 	c.expect(c.push(), "Ready=False/Invalid", "Stalled=True/Invalid")
+}
+
+// The vendor's key signs where it is, once for each request.
+func TestAVendorKeyInAWS(t *testing.T) {
+	aws := awsfake.Start(t)
+	key := awsfake.NewKey(t)
+	aws.Put("9a2b4c6d-8e0f-4a1b-9c3d-5e7f9a1b3c5d", awsfake.SignVerify, key)
+	b := newSerialBench(t)
+	apple, err := applepki.New(b.clock.Now)
+	b.must(err)
+	c := &customer{b, apple}
+	leaf, _, err := apple.Vendor(applepki.VendorOptions{Key: key})
+	b.must(err)
+	data := c.vendorData(leaf, key)
+	delete(data, "tls.key")
+	data["key.uri"] = []byte("awskms:region=" + awsfake.Region + ";key-id=9a2b4c6d-8e0f-4a1b-9c3d-5e7f9a1b3c5d\n")
+	c.secret("vendor", data)
+	aws.Fail(awsfake.Away)
+	c.apply(ownVendor())
+	c.expect(c.push(), "CSRReady=True/Ready", "VendorSigned=False/KeyUnavailable")
+	c.says("Get the request signed")
+	aws.Fail("")
+	c.reconcileCertificate()
+	c.expect(c.push(), "VendorSigned=True/Ready")
+	signatures := aws.Calls()["Sign"]
+	for range 3 {
+		c.reconcileCertificate()
+	}
+	if now := aws.Calls()["Sign"]; now != signatures {
+		t.Errorf("signed %d times more without need", now-signatures)
+	}
+	c.give(c.upload())
+	c.expect(c.push(), "Issued=True/Ready")
 }

@@ -125,7 +125,7 @@ func TestMDMCertDownload(t *testing.T) {
 	s.clock.SetTime(s.push().Status.NotAfter.Add(-30 * day))
 	s.reconcileCertificate()
 	s.reconcileCertificate()
-	s.expect(s.push(), "VendorSigned=False/ReplyForAnotherKey", "Issued=True/Ready", "Ready=True/Ready")
+	s.expect(s.push(), "VendorSigned=False/AwaitingMail", "Issued=True/Ready", "Ready=True/Ready")
 	if n, _ := s.mails(); n != 2 {
 		t.Errorf("%d mails", n)
 	}

@@ -168,6 +168,8 @@ func TestSignedByHand(t *testing.T) {
 	}
 	c.give(c.upload())
 	c.expect(c.push(), "Issued=True/Ready")
+	c.annotate(mdmv1alpha1.AnnotationRenew, "now") // the signed request of the last time is no mistake
+	c.expect(c.push(), "VendorSigned=False/AwaitingVendor", "Ready=True/Ready")
 }
 
 // A vendor may upload the request itself and return what Apple returned.
@@ -212,6 +214,11 @@ func TestADeletedSecret(t *testing.T) {
 	c.remove("push-apns", &corev1.Secret{}) // no server has this one yet
 	c.reconcileCertificate()
 	c.expect(c.push(), "KeyReady=False/KeyLost", "Ready=False/KeyLost")
+	c.annotate(mdmv1alpha1.AnnotationRenew, "lost for good")
+	c.expect(c.push(), "KeyReady=True/Ready", "VendorSigned=True/Ready", "Issued=False/AwaitingCertificate")
+	c.reconcileCertificate()
+	c.expect(c.push(), "KeyReady=True/Ready")
+	c.says("choose Renew (never Create)")
 	c.reconcileServer()
 	if copied := c.keep("mdm-push"); !bytes.Equal(copied.Data["tls.crt"], before.Data["tls.crt"]) {
 		t.Error("the server lost the pair that it had")
@@ -230,11 +237,14 @@ func TestASecretOfSomebodyElse(t *testing.T) {
 
 // A status that was lost, as in a restored cluster, is made again from the Secret; nothing is requested anew.
 func TestALostStatus(t *testing.T) {
-	c := renewing(t, 30*day)
+	c := renewing(t, 100*day)
+	c.annotate(mdmv1alpha1.AnnotationRenew, "now")
 	before, secret := c.push().Status, c.keyring().ResourceVersion
-	spec := c.push().Spec
+	again := newPush()
+	again.Spec, again.Annotations = c.push().Spec, c.push().Annotations
 	c.remove("push", &mdmv1alpha1.APNSCertificate{})
-	c.apply(spec)
+	c.create(again)
+	c.reconcileCertificate()
 	after := c.push().Status
 	if after.CertificateSigningRequest != before.CertificateSigningRequest || after.Fingerprint != before.Fingerprint || after.Topic != before.Topic || c.keyring().ResourceVersion != secret {
 		t.Errorf("before %+v\nafter %+v", before, after)
