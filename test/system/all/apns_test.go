@@ -236,11 +236,7 @@ func (a *actors) renew(ctx context.Context) (err error) {
 // flow has every Mac woken once a second or so.
 func (a *actors) flow(ctx context.Context) error {
 	for i := 0; ctx.Err() == nil; i++ {
-		err := a.woken(ctx, fmt.Sprintf("during-%d", i))
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
+		if err := a.woken(ctx, fmt.Sprintf("during-%d", i)); err != nil && ctx.Err() == nil {
 			return err
 		}
 	}
