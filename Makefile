@@ -182,6 +182,14 @@ $(PROGRAMS:%=image-%): image-%: | $(IMAGES)
 	go build -ldflags="-s -w -X main.version=$(VERSION)" -o $(IMAGES)/bin/$* $(PACKAGE_$*)
 	go run ./hack/image --name docker.io/kubemdm/$*:$(IMAGE_TAG) --binary $(IMAGES)/bin/$* --user 65532:65532 --entrypoint /$* $(IMAGEFLAGS_$*) --out $(IMAGES)/$*.tar
 
+# The kubectl plugin, and what an MDM vendor needs without a cluster. Each is one static binary.
+COMMANDS := ./cmd/kubectl-mdm ./tools/vendorsign
+
+.PHONY: commands
+commands: | $(IMAGES) ## Build the kubectl plugin and the vendor's tool.
+	for command in $(COMMANDS); do go build -ldflags="-s -w -X main.version=$(VERSION)" -o $(IMAGES)/bin/ $$command || exit; done
+	@ls $(addprefix $(IMAGES)/bin/,$(notdir $(COMMANDS)))
+
 AGENT       := ./cmd/kubemdm-agent
 AGENT_ARCHS := amd64 arm64
 
