@@ -23,7 +23,7 @@ UNIT     = $$(go list ./... | grep -vE '/test/(integration|system)(/|$$)')
 FUZZTIME ?= 10s
 
 # What the build tag pkcs11 changes: packages that are tested as a whole with it, and one with a test that needs it.
-PKCS11      := ./internal/keys/... ./mdmserver/config ./mdmserver/push
+PKCS11      := ./internal/keys/... ./mdmserver/config ./mdmserver/push ./cmd/kubectl-mdm/pushvendor
 PKCS11_FLOW := ./test/integration/servers
 
 # What generators write. verify fails when running them again changes any of it.
