@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 
 	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
@@ -150,6 +151,24 @@ func TestAPairThatWasBroughtIsRenewedHere(t *testing.T) {
 	c.expect(c.push(), "Issued=True/Ready", "CSRReady=True/NotNeeded", "Ready=True/Ready")
 	if renewed := c.push().Status; renewed.Topic != status.Topic || renewed.Fingerprint == status.Fingerprint {
 		t.Errorf("renewed as %+v", renewed)
+	}
+}
+
+// A pair that was brought is there when the operator's own Secret is not: it was deleted, or the object is of a version that had none.
+func TestAPairThatWasBroughtIsTakenUpAgain(t *testing.T) {
+	c := newCustomer(t)
+	key, upload := c.requestElsewhere()
+	certificate, err := c.apple.Portal().Create(upload)
+	c.must(err)
+	c.secret("brought", map[string][]byte{"tls.crt": certificate, "tls.key": key})
+	c.apply(mdmv1alpha1.APNSCertificateSpec{SecretRef: &mdmv1alpha1.LocalReference{Name: "brought"}})
+	before := c.push().Status
+	c.remove("push-apns", &corev1.Secret{})
+	c.reconcileCertificate()
+	c.reconcileCertificate()
+	c.expect(c.push(), "KeyReady=True/Ready", "Issued=True/Ready", "Ready=True/Ready")
+	if after := c.push().Status; after.Fingerprint != before.Fingerprint || after.CertificateSigningRequest != "" {
+		t.Errorf("status %+v", after)
 	}
 }
 
