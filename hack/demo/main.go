@@ -144,6 +144,7 @@ Try next:
   kubectl describe device --namespace=NAMESPACE
   kubectl logs macs-design --namespace=NAMESPACE                         # what the Macs did
   kubectl label device --namespace=NAMESPACE --all --overwrite team=design  # the third Mac gets the profile too
+  go run ./cmd/kubectl-mdm apns status push --namespace=NAMESPACE        # the push certificate, from its request to the last push
   kubectl edit profile screen-lock --namespace=NAMESPACE
   kubectl delete profile screen-lock --namespace=NAMESPACE               # and it leaves the Macs
   kubectl logs pcs-agent --namespace=NAMESPACE                           # what a PC did
