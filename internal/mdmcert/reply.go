@@ -1,30 +1,20 @@
 package mdmcert
 
 import (
-	"bytes"
 	"crypto/rsa"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/asn1"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"math/big"
 	"strings"
 
-	"github.com/smallstep/pkcs7"
-
 	"github.com/kubemdm/kubemdm/internal/ber"
+	"github.com/kubemdm/kubemdm/internal/cms"
 )
 
 // maxReply bounds a reply in bytes; a real one has about twenty-five thousand.
 const maxReply = 1 << 20
-
-// minContent is fewer bytes than any request to Apple has. Longer content can not make the CMS library slice before the content's beginning,
-// wherever it finds its padding.
-const minContent = 256
 
 // sequence is the first byte of every CMS message.
 const sequence = 0x30
@@ -35,35 +25,6 @@ var (
 	ErrReplyTruncated     = errors.New("the reply of mdmcert.download is not whole: its end is missing; give the attachment of the mail again")
 	ErrReplyForAnotherKey = errors.New("the reply of mdmcert.download belongs to another request: give the attachment of the newest mail; if there is none, send the request again")
 )
-
-// envelope is CMS EnvelopedData (RFC 5652, section 6.1), as far as it must be judged before the CMS library decrypts it: the library panics on
-// content that is not whole blocks.
-type envelope struct {
-	Version    int
-	Recipients []recipientInfo `asn1:"set"`
-	Content    struct {
-		Type      asn1.ObjectIdentifier
-		Algorithm pkix.AlgorithmIdentifier
-		Octets    asn1.RawValue `asn1:"tag:0"`
-	}
-}
-
-type recipientInfo struct {
-	Version int
-	Issued  struct {
-		Issuer asn1.RawValue
-		Serial *big.Int
-	}
-	Algorithm    pkix.AlgorithmIdentifier
-	EncryptedKey []byte
-}
-
-// blockSizes are those, in bytes, of the ciphers in CBC mode that a reply may use, by their identifiers.
-var blockSizes = map[string]int{
-	pkcs7.OIDEncryptionAlgorithmAES128CBC.String():  16,
-	pkcs7.OIDEncryptionAlgorithmAES256CBC.String():  16,
-	pkcs7.OIDEncryptionAlgorithmDESEDE3CBC.String(): 8,
-}
 
 // Open decrypts a mailed reply with the pair of NewRecipient that its request named, and returns the file to upload to Apple. The reply is CMS
 // EnvelopedData in hexadecimal as the service sends it, in base64, or in DER; white space in the text is of no matter. An error about the reply
@@ -77,25 +38,19 @@ func Open(reply, certPEM, keyPEM []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	der, err := ber.Normalize(raw)
+	envelope, err := cms.Parse(raw)
 	switch {
 	case errors.Is(err, ber.ErrTruncated) && (len(raw) == 0 || raw[0] == sequence):
 		return nil, ErrReplyTruncated
 	case err != nil:
 		return nil, fmt.Errorf("%w (%w)", ErrReplyMalformed, err)
 	}
-	if err := examine(der, pair.Leaf); err != nil {
-		return nil, err
-	}
-	message, err := pkcs7.Parse(der)
-	if err != nil {
-		return nil, fmt.Errorf("%w (%w)", ErrReplyMalformed, err)
-	}
-	upload, err := message.Decrypt(pair.Leaf, pair.PrivateKey)
-	switch {
-	case errors.Is(err, rsa.ErrDecryption):
+	sealed, ours := envelope.SealedTo(pair.Leaf)
+	if !ours {
 		return nil, ErrReplyForAnotherKey
-	case err != nil:
+	}
+	upload, err := envelope.Open(pair.PrivateKey.(*rsa.PrivateKey), sealed)
+	if err != nil {
 		return nil, fmt.Errorf("%w (%w)", ErrReplyMalformed, err)
 	}
 	return upload, nil
@@ -128,49 +83,4 @@ func decode(reply []byte) ([]byte, error) {
 		return nil, fmt.Errorf("%w (it is neither hexadecimal nor base64)", ErrReplyMalformed)
 	}
 	return raw, nil
-}
-
-// examine looks for everything that would keep the message from being decrypted by the certificate's key.
-func examine(der []byte, cert *x509.Certificate) error {
-	var info struct {
-		Type     asn1.ObjectIdentifier
-		Envelope envelope `asn1:"explicit,tag:0"`
-	}
-	if _, err := asn1.Unmarshal(der, &info); err != nil {
-		return fmt.Errorf("%w (%w)", ErrReplyMalformed, err)
-	}
-	if !info.Type.Equal(pkcs7.OIDEnvelopedData) {
-		return fmt.Errorf("%w (it is a CMS message of another kind)", ErrReplyMalformed)
-	}
-	content := info.Envelope.Content
-	size, known := blockSizes[content.Algorithm.Algorithm.String()]
-	if !known {
-		return fmt.Errorf("%w (it is encrypted with the algorithm %s, which is not supported)", ErrReplyMalformed, content.Algorithm.Algorithm)
-	}
-	if n := octets(content.Octets); n < minContent || n%size != 0 {
-		return fmt.Errorf("%w (its encrypted content has %d bytes)", ErrReplyMalformed, n)
-	}
-	for _, r := range info.Envelope.Recipients {
-		if r.Issued.Serial.Cmp(cert.SerialNumber) == 0 && bytes.Equal(r.Issued.Issuer.FullBytes, cert.RawIssuer) {
-			return nil
-		}
-	}
-	return ErrReplyForAnotherKey
-}
-
-// octets counts the bytes of content, which may come in one octet string or in several.
-func octets(raw asn1.RawValue) int {
-	if !raw.IsCompound {
-		return len(raw.Bytes)
-	}
-	n := 0
-	for rest := raw.Bytes; len(rest) > 0; {
-		var part []byte
-		var err error
-		if rest, err = asn1.Unmarshal(rest, &part); err != nil {
-			return 0
-		}
-		n += len(part)
-	}
-	return n
 }

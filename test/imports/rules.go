@@ -109,12 +109,12 @@ var Rules = []Rule{
 	{
 		Name:    "what both sides know of keys and push certificates is no side's",
 		Through: true,
-		Applies: under("internal/keys", "internal/pushcert", "internal/mdmcert", "internal/ber"),
+		Applies: under("internal/keys", "internal/pushcert", "internal/mdmcert", "internal/ber", "internal/cms"),
 		Forbids: packages(under("k8s.io", "sigs.k8s.io", "api", "controllers", "webhooks", "mdmserver")),
 	},
 	{
 		Name:    "rendering, validation and judging certificates do no I/O",
-		Applies: under("internal/payload", "internal/validate", "internal/pushcert", "internal/ber", "internal/keys/keyuri"),
+		Applies: under("internal/payload", "internal/validate", "internal/pushcert", "internal/ber", "internal/cms", "internal/keys/keyuri"),
 		Forbids: packages(exactly("net", "net/http", "os", "os/exec", "io/ioutil", "syscall", "database/sql")),
 	},
 	{

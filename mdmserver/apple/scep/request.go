@@ -11,6 +11,7 @@ import (
 	"github.com/smallstep/scep/x509util"
 
 	"github.com/kubemdm/kubemdm/internal/ber"
+	"github.com/kubemdm/kubemdm/internal/cms"
 	"github.com/kubemdm/kubemdm/mdmserver/identity"
 )
 
@@ -34,7 +35,7 @@ var (
 type request struct {
 	msg      *scep.PKIMessage
 	signer   *x509.Certificate
-	envelope *envelope
+	envelope *cms.Envelope
 }
 
 // csr is an opened certificate request that is fit for a certificate.
@@ -64,7 +65,7 @@ func parse(data []byte) (*request, error) {
 	if err != nil {
 		return nil, fmt.Errorf("parsing the message: %w", err)
 	}
-	envelope, err := parseEnvelope(p7.Content)
+	envelope, err := cms.Parse(p7.Content)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +82,7 @@ func (r *request) open(key identity.Key, sealed []byte) (*csr, error) {
 	}
 	// One answer to every fault below, so that it does not tell where the decryption failed.
 	unreadable := &refusal{scep.BadMessageCheck, errCSR}
-	plain, err := r.envelope.open(key, sealed)
+	plain, err := r.envelope.Open(key, sealed)
 	if err != nil {
 		return nil, unreadable
 	}

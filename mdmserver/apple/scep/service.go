@@ -100,7 +100,7 @@ func (s service) PKIOperation(ctx context.Context, data []byte) ([]byte, error) 
 // is nil, and the active generation answers.
 func (s service) recipient(req *request) (identity.CA, []byte, error) {
 	for _, ca := range s.CAs() {
-		if sealed, ok := req.envelope.sealedTo(ca.Cert); ok {
+		if sealed, ok := req.envelope.SealedTo(ca.Cert); ok {
 			return ca, sealed, nil
 		}
 	}
