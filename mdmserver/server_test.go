@@ -110,7 +110,7 @@ func TestDevicesAreServedByHTTP1(t *testing.T) {
 
 func TestARenewedServingCertificateIsUsedWithoutARestart(t *testing.T) {
 	w := newWorld(t)
-	renewed := w.WebCA.Issue(t, pki.Leaf{CN: "renewed", Names: []string{serverfiles.Host}})
+	renewed := w.WebCA.Issue(t, pki.Leaf{CN: "renewed", Names: []string{serverfiles.Host}, NotAfter: time.Now().AddDate(0, 0, 2)})
 	w.WritePair(t, "serving", renewed, w.WebCA)
 	hangUp(t)
 	w.awaitInfo(t, func(i *adminapi.Info) bool { return i.Serving.NotAfter.Equal(renewed.Leaf.NotAfter) })
