@@ -96,9 +96,13 @@ func (k *keyring) certificate() *x509.Certificate {
 
 // use puts a certificate into use with the files of its key, and ends the request that waits.
 func (k *keyring) use(leaf *x509.Certificate, key map[string][]byte) {
-	maps.DeleteFunc(k.Data, func(name string, _ []byte) bool {
-		return strings.HasPrefix(name, requestPrefix) || slices.Contains(keyFiles, name)
-	})
+	k.dropRequest()
+	k.put(leaf, key)
+}
+
+// put puts a certificate with the files of its key in the place of the pair that was there.
+func (k *keyring) put(leaf *x509.Certificate, key map[string][]byte) {
+	maps.DeleteFunc(k.Data, func(name string, _ []byte) bool { return slices.Contains(keyFiles, name) })
 	k.Data[serverconfig.CertFile] = certificatePEM(leaf)
 	maps.Copy(k.Data, key)
 }

@@ -83,7 +83,7 @@ func (r *Reconciler) restore(ctx context.Context, s *scope) (bool, error) {
 		if leaf := pair.certificate(); leaf == nil || certs.Fingerprint(leaf) != fingerprint || !pair.has("") {
 			continue
 		}
-		s.store.use(pair.certificate(), pair.key(""))
+		s.store.put(pair.certificate(), pair.key("")) // a request that waits waits on
 		return true, r.save(ctx, s.store)
 	}
 	return false, nil

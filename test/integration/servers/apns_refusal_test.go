@@ -197,6 +197,13 @@ func TestADeletedSecret(t *testing.T) {
 	c.keep("mdm-push")
 	before := c.keyring()
 	c.annotate(mdmv1alpha1.AnnotationRenew, "now")
+	waiting := c.keyring()
+	edit(c.bench, "push-apns", &corev1.Secret{}, func(s *corev1.Secret) { delete(s.Data, "tls.key") }) // the pair alone
+	c.reconcileCertificate()
+	c.expect(c.push(), "KeyReady=True/Restored", "CSRReady=True/Ready", "VendorSigned=True/Ready", "Ready=True/Ready")
+	if after := c.keyring(); !bytes.Equal(after.Data["tls.key"], before.Data["tls.key"]) || !bytes.Equal(after.Data["request.tls.key"], waiting.Data["request.tls.key"]) {
+		t.Error("the pair did not come back, or the request that waits is lost with it")
+	}
 	c.remove("push-apns", &corev1.Secret{})
 	c.told()
 	c.reconcileCertificate()
