@@ -55,6 +55,11 @@ func TestAMacIsManagedFromEnrolmentToCheckOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.await(t, func(c adminapi.Change) bool { return c.Action != nil && c.Action.Counts[adminapi.TargetSucceeded] == 1 })
+	select {
+	case <-w.restarts:
+	case <-time.After(time.Minute):
+		t.Fatal("the Mac acknowledged the command and did not restart")
+	}
 	if mac.Restarts() != 1 {
 		t.Errorf("the Mac restarted %d times", mac.Restarts())
 	}

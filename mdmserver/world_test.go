@@ -35,6 +35,8 @@ type world struct {
 	admin  *adminapi.Client
 	addrs  mdmserver.Addresses
 	log    *buffer
+	// restarts takes the serial number of each Mac that restarted.
+	restarts chan string
 	// stop ends the server and returns what Serve returned. It may be called twice.
 	stop func() error
 }
@@ -60,7 +62,7 @@ func (b *buffer) String() string {
 // newWorld starts a server on fresh files.
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{Files: serverfiles.Write(t), pushes: devicesim.NewPushes()}
+	w := &world{Files: serverfiles.Write(t), pushes: devicesim.NewPushes(), restarts: make(chan string, 64)}
 	w.apns, w.Config.Apple.Push.URL = apnsfake.Start(t, w.PushCA)
 	w.Put(t, "apns-ca.crt", w.PushCA.CertPEM())
 	w.Config.Apple.Push.CAFile = filepath.Join(w.Dir, "apns-ca.crt")
@@ -122,10 +124,17 @@ func (w *world) token(t testing.TB, key adminapi.Key) string {
 	return "https://" + serverfiles.Host + "/enroll/" + secret
 }
 
+// hear notes that a Mac restarted: it does so after it has acknowledged the command, so the server may know of it before.
+func (w *world) hear(e devicesim.Event) {
+	if e.Kind == devicesim.EventRestarted {
+		w.restarts <- e.Serial
+	}
+}
+
 // mac makes a Mac that is not enrolled yet.
 func (w *world) mac(t testing.TB, index int) *devicesim.Device {
 	t.Helper()
-	d, err := devicesim.New(devicesim.Options{Hardware: devicesim.Mac("E2E", index), Client: w.deviceHTTP(t), Roots: w.WebCA.Pool(), Key: keys.Key, Waker: w.pushes})
+	d, err := devicesim.New(devicesim.Options{Hardware: devicesim.Mac("E2E", index), Client: w.deviceHTTP(t), Roots: w.WebCA.Pool(), Key: keys.Key, Waker: w.pushes, OnEvent: w.hear})
 	if err != nil {
 		t.Fatal(err)
 	}
