@@ -109,8 +109,13 @@ var Rules = []Rule{
 	{
 		Name:    "what both sides know of keys and push certificates is no side's",
 		Through: true,
-		Applies: under("internal/keys", "internal/pushcert", "internal/mdmcert", "internal/ber", "internal/cms"),
+		Applies: under("internal/keys", "internal/pushcert", "internal/mdmcert", "internal/ade", "internal/ber", "internal/cms"),
 		Forbids: packages(under("k8s.io", "sigs.k8s.io", "api", "controllers", "webhooks", "mdmserver")),
+	},
+	{
+		Name:    "only internal/ade knows how Apple's enrolment service is spoken to",
+		Applies: except(under("api", "cmd", "controllers", "internal", "mdmserver", "webhooks"), under("internal/ade")),
+		Forbids: packages(under("github.com/micromdm/nanodep")),
 	},
 	{
 		Name:    "rendering, validation and judging certificates do no I/O",
