@@ -160,11 +160,12 @@ fuzz: ## Run each fuzz target for FUZZTIME (10s).
 
 ##@ Binaries, images and the local cluster
 
-PROGRAMS := manager mdmserver devicesim apnsfake
+PROGRAMS := manager mdmserver devicesim apnsfake depfake
 PACKAGE_manager   := ./cmd/manager
 PACKAGE_mdmserver := ./cmd/mdmserver
 PACKAGE_devicesim := ./test/devicesim/cmd/devicesim
 PACKAGE_apnsfake  := ./test/apnsfake/cmd/apnsfake
+PACKAGE_depfake   := ./test/depfake/cmd/depfake
 
 # mdmserver calls Apple's push service, and the manager judges whether a serving certificate is publicly trusted: both need the public roots.
 ROOTS := --ca-certificates=/etc/ssl/certs/ca-certificates.crt
