@@ -104,7 +104,7 @@ func (c *Channel) checkIn(ctx context.Context, e *enrollment, messageType string
 	if err != nil {
 		return nil, err
 	}
-	return c.device.send(ctx, messageType, message)
+	return c.device.send(ctx, e, messageType, message)
 }
 
 // insist sends a check-in message again until it got through or the server refused it.
@@ -127,8 +127,8 @@ func (c *Channel) tokenUpdate(ctx context.Context, e *enrollment) error {
 	if c.user == nil && len(e.unlockToken) > 0 {
 		fields["UnlockToken"] = e.unlockToken
 	}
-	if c.user == nil && c.device.opts.Kind != KindMac {
-		fields["AwaitingConfiguration"] = false
+	if awaiting := c.device.awaits(e); c.user == nil && (awaiting || c.device.opts.Kind != KindMac) {
+		fields["AwaitingConfiguration"] = awaiting
 	}
 	if c.user != nil {
 		fields["NotOnConsole"] = false
@@ -149,12 +149,16 @@ func (c *Channel) tokenDue() bool {
 }
 
 // Login opens the channel of a user. The server must have declared per-user connections in the enrolment profile.
+// Nobody can log in to a device that is in Setup Assistant.
 func (d *Device) Login(ctx context.Context, user User) (*Channel, error) {
 	d.conversation.Lock()
 	defer d.conversation.Unlock()
 	e, err := d.current()
 	if err != nil {
 		return nil, err
+	}
+	if d.awaits(e) {
+		return nil, ErrInSetupAssistant
 	}
 	if !e.profile.MDM.can(capabilityUsers) && user.ID != SharedIPadUserID && !d.opts.UserEnrollment {
 		return nil, ErrNoUserChannel

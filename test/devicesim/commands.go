@@ -86,6 +86,7 @@ var (
 	errorNotFound    = errorKind{"MDMClientError", 89}
 	errorParameter   = errorKind{"MCMDMErrorDomain", 12026}
 	errorScripted    = errorKind{"MCMDMErrorDomain", 12000}
+	errorNotAwaiting = errorKind{"MDMDeviceEnrollment", 101}
 )
 
 func acknowledged(fields map[string]any) result {
@@ -114,6 +115,7 @@ var handlers = map[string]func(*Channel, context.Context, *command) result{
 	"DeviceLock":                   (*Channel).lockDevice,
 	"EraseDevice":                  (*Channel).eraseDevice,
 	"ClearPasscode":                (*Channel).clearPasscode,
+	"DeviceConfigured":             (*Channel).deviceConfigured,
 }
 
 // userCommands are those that a user channel takes; all others are the device's.

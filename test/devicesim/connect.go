@@ -96,7 +96,7 @@ func (c *Channel) report(ctx context.Context, answer map[string]any) ([]byte, er
 	if err != nil {
 		return nil, err
 	}
-	return c.device.send(ctx, "command", message)
+	return c.device.send(ctx, e, "command", message)
 }
 
 // handle runs one command, sends the answer and returns its status and the reply to it.

@@ -63,6 +63,7 @@ type Device struct {
 	lock       *Lock
 	answers    []Answer
 	restarts   int
+	system     OSUpdate // what it updated itself to in Setup Assistant, if it did
 	apps       []App
 }
 
@@ -74,6 +75,9 @@ type enrollment struct {
 	unlockToken []byte
 	device      *Channel
 	users       []*Channel
+	client      *http.Client  // carries the requests of this enrolment
+	setup       *SetupProfile // nil: not an automated enrolment
+	awaiting    bool          // in Setup Assistant, for DeviceConfigured; guarded by Device.mu
 }
 
 // Answer is one command as the device answered it.
@@ -117,8 +121,16 @@ func New(opts Options) (*Device, error) {
 	return &Device{opts: opts}, nil
 }
 
-// Hardware is what the device is.
-func (d *Device) Hardware() Hardware { return d.opts.Hardware }
+// Hardware is what the device is, with the system that it has by now.
+func (d *Device) Hardware() Hardware {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	h := d.opts.Hardware
+	if d.system.OSVersion != "" {
+		h.OSVersion, h.BuildVersion = d.system.OSVersion, d.system.BuildVersion
+	}
+	return h
+}
 
 // Script adds rules; the first that matches a command decides.
 func (d *Device) Script(rules ...Rule) { d.script.add(rules) }

@@ -27,17 +27,23 @@ func (d *Device) FetchEnrollment(ctx context.Context, enrollURL string) (*Enroll
 	if err != nil {
 		return nil, fmt.Errorf("fetching enrolment profile: %w", err)
 	}
-	status, body, header, err := roundTrip(d.opts.Client, request)
+	request.Header.Set("User-Agent", userAgent)
+	answer, err := exchange(d.opts.Client, request)
 	if err != nil {
 		return nil, fmt.Errorf("fetching enrolment profile: %w", err)
 	}
-	if status != http.StatusOK {
-		return nil, &StatusError{Endpoint: "enrolment profile", Code: status}
+	return d.readEnrollment(answer)
+}
+
+// readEnrollment checks an answer that must be an enrolment profile.
+func (d *Device) readEnrollment(answer *httpReply) (*EnrollmentProfile, error) {
+	if answer.status != http.StatusOK {
+		return nil, &StatusError{Endpoint: "enrolment profile", Code: answer.status}
 	}
-	if contentType, _, _ := mime.ParseMediaType(header.Get("Content-Type")); contentType != typeProfile {
+	if contentType, _, _ := mime.ParseMediaType(answer.header.Get("Content-Type")); contentType != typeProfile {
 		return nil, fmt.Errorf("fetching enrolment profile: content type %q makes it a page, not a profile", contentType)
 	}
-	profile, err := ParseProfile(body, d.opts.Roots)
+	profile, err := ParseProfile(answer.body, d.opts.Roots)
 	if err != nil {
 		return nil, err
 	}
@@ -47,6 +53,11 @@ func (d *Device) FetchEnrollment(ctx context.Context, enrollURL string) (*Enroll
 // InstallEnrollment enrols with a profile that was fetched: SCEP, Authenticate, TokenUpdate. When the certificate was issued and
 // Authenticate got through, the device is enrolled even if TokenUpdate failed: it is sent again at the next connection.
 func (d *Device) InstallEnrollment(ctx context.Context, profile *EnrollmentProfile) error {
+	return d.install(ctx, profile, func(*enrollment) {})
+}
+
+// install is InstallEnrollment for an enrolment that is changed before the server hears of it.
+func (d *Device) install(ctx context.Context, profile *EnrollmentProfile, change func(*enrollment)) error {
 	d.conversation.Lock()
 	defer d.conversation.Unlock()
 	if err := d.powered(); err != nil {
@@ -59,6 +70,7 @@ func (d *Device) InstallEnrollment(ctx context.Context, profile *EnrollmentProfi
 	if err != nil {
 		return err
 	}
+	change(e)
 	if err := d.authenticate(ctx, e); err != nil {
 		return err
 	}
@@ -75,7 +87,7 @@ func (d *Device) newEnrollment(profile *EnrollmentProfile) (*enrollment, error) 
 		return nil, err
 	}
 	channel.profiles[profile.Identifier] = &InstalledProfile{Profile: profile.Profile, Installs: 1}
-	e := &enrollment{profile: profile, device: channel}
+	e := &enrollment{profile: profile, device: channel, client: d.opts.Client}
 	if d.opts.Kind != KindMac { // macOS has no unlock token
 		if e.unlockToken, err = d.random(unlockTokenLength); err != nil {
 			return nil, err
@@ -120,12 +132,12 @@ func (d *Device) renew(ctx context.Context, profile *EnrollmentProfile) error {
 
 // authenticate gets the enrolment's identity and introduces the device with it. From then on the enrolment is the device's.
 func (d *Device) authenticate(ctx context.Context, e *enrollment) error {
-	identity, err := d.obtainIdentity(ctx, e.profile)
+	identity, err := d.obtainIdentity(ctx, e)
 	if err != nil {
 		return err
 	}
 	e.identity = identity
-	h := d.opts.Hardware
+	h := d.Hardware()
 	fields := map[string]any{
 		"Topic": e.profile.MDM.Topic, "Model": h.Model, "ModelName": h.ModelName, "DeviceName": h.DeviceName,
 		"ProductName": h.ProductName, "OSVersion": h.OSVersion, "BuildVersion": h.BuildVersion,
@@ -142,7 +154,7 @@ func (d *Device) authenticate(ctx context.Context, e *enrollment) error {
 	return nil
 }
 
-func (d *Device) obtainIdentity(ctx context.Context, profile *EnrollmentProfile) (*Identity, error) {
+func (d *Device) obtainIdentity(ctx context.Context, e *enrollment) (*Identity, error) {
 	key, err := d.opts.Key()
 	if err != nil {
 		return nil, fmt.Errorf("making key: %w", err)
@@ -153,12 +165,12 @@ func (d *Device) obtainIdentity(ctx context.Context, profile *EnrollmentProfile)
 		}
 		return key, nil
 	}
-	client := &SCEP{Payload: profile.SCEP, Client: d.opts.Client}
+	client := &SCEP{Payload: e.profile.SCEP, Client: e.client}
 	return client.obtain(ctx, keyOf, d.wait)
 }
 
 // Unenroll removes the enrolment profile by hand, as a user may: everything that came with it goes, and the server is told if it asked
-// to be. The device is out of management even if that message is lost.
+// to be. The device is out of management even if that message is lost. A setup-assistant profile may forbid it: ErrNotRemovable.
 func (d *Device) Unenroll(ctx context.Context) error {
 	d.conversation.Lock()
 	defer d.conversation.Unlock()
@@ -166,8 +178,14 @@ func (d *Device) Unenroll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if e.fixed() {
+		return ErrNotRemovable
+	}
 	return d.leave(ctx, e)
 }
+
+// fixed says whether only the server can end the management.
+func (e *enrollment) fixed() bool { return e.setup != nil && !e.setup.IsMDMRemovable }
 
 func (d *Device) leave(ctx context.Context, e *enrollment) error {
 	defer d.forget(EventUnmanaged, "")

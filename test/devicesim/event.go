@@ -17,6 +17,8 @@ const (
 	EventPoweredOff       EventKind = "shut down"
 	EventUnmanaged        EventKind = "is no longer managed"
 	EventErased           EventKind = "was erased"
+	EventConfigured       EventKind = "left Setup Assistant"
+	EventUpdated          EventKind = "updated itself to"
 	EventFailed           EventKind = "failed"
 )
 

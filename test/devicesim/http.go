@@ -60,19 +60,38 @@ func NewClient(roots *x509.CertPool) *http.Client {
 
 func roundTrip(client *http.Client, request *http.Request) (status int, body []byte, header http.Header, err error) {
 	request.Header.Set("User-Agent", userAgent)
+	r, err := exchange(client, request)
+	if err != nil {
+		return 0, nil, nil, err
+	}
+	return r.status, r.body, r.header, nil
+}
+
+// httpReply is what came of a request; url is where it came from after redirects.
+type httpReply struct {
+	status int
+	body   []byte
+	header http.Header
+	url    *url.URL
+}
+
+func exchange(client *http.Client, request *http.Request) (*httpReply, error) {
 	response, err := client.Do(request)
 	if failed := new(url.Error); errors.As(err, &failed) {
 		err = failed.Err // the URL may hold a token
 	}
 	if err != nil {
-		return 0, nil, nil, err
+		return nil, err
 	}
 	defer response.Body.Close()
-	body, err = io.ReadAll(io.LimitReader(response.Body, maxReply+1))
-	if err == nil && len(body) > maxReply {
-		err = fmt.Errorf("the reply is longer than %d bytes", maxReply)
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxReply+1))
+	if err != nil {
+		return nil, err
 	}
-	return response.StatusCode, body, response.Header, err
+	if len(body) > maxReply {
+		return nil, fmt.Errorf("the reply is longer than %d bytes", maxReply)
+	}
+	return &httpReply{status: response.StatusCode, body: body, header: response.Header, url: response.Request.URL}, nil
 }
 
 // ErrNetwork is what a device sees of a request or reply that Network lost.

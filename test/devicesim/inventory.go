@@ -22,12 +22,13 @@ func (c *Channel) deviceInformation(_ context.Context, cmd *command) result {
 }
 
 func (c *Channel) facts() map[string]any {
-	h := c.device.opts.Hardware
+	h, automated := c.device.Hardware(), c.device.SetupProfile() != nil
 	facts := map[string]any{
 		"DeviceName": h.DeviceName, "Model": h.Model, "ModelName": h.ModelName, "ProductName": h.ProductName,
 		"OSVersion": h.OSVersion, "BuildVersion": h.BuildVersion,
 		"DeviceCapacity": 494.4, "AvailableDeviceCapacity": 301.7, "BatteryLevel": 0.8,
-		"IsSupervised": h.Kind == KindMac && !c.device.opts.UserEnrollment, "IsActivationLockEnabled": false,
+		"IsSupervised": automated || h.Kind == KindMac && !c.device.opts.UserEnrollment, "IsActivationLockEnabled": false,
+		"AwaitingConfiguration": automated && !c.device.Configured(),
 	}
 	if !c.device.opts.UserEnrollment {
 		facts["UDID"], facts["SerialNumber"] = h.UDID, h.SerialNumber
@@ -41,7 +42,7 @@ func (c *Channel) facts() map[string]any {
 func (c *Channel) securityInfo(context.Context, *command) result {
 	info := map[string]any{
 		"ManagementStatus": map[string]any{
-			"EnrolledViaDEP":          false,
+			"EnrolledViaDEP":          c.device.SetupProfile() != nil,
 			"IsUserEnrollment":        c.device.opts.UserEnrollment,
 			"UserApprovedEnrollment":  true,
 			"IsActivationLockManaged": false,
@@ -57,6 +58,8 @@ func (c *Channel) securityInfo(context.Context, *command) result {
 }
 
 func (c *Channel) profileList(context.Context, *command) result {
+	e, err := c.device.current()
+	fixed := err == nil && e.fixed()
 	list := []map[string]any{}
 	for _, p := range c.sorted() {
 		payloads := []map[string]any{}
@@ -72,7 +75,7 @@ func (c *Channel) profileList(context.Context, *command) result {
 		list = append(list, map[string]any{
 			"PayloadIdentifier": p.Identifier, "PayloadUUID": p.UUID, "PayloadVersion": 1, "PayloadDisplayName": p.DisplayName,
 			"PayloadDescription": p.Description, "PayloadOrganization": p.Organization, "PayloadContent": payloads,
-			"PayloadRemovalDisallowed": false, "HasRemovalPasscode": false, "IsEncrypted": false, "IsManaged": true,
+			"PayloadRemovalDisallowed": fixed && p.isEnrollment(), "HasRemovalPasscode": false, "IsEncrypted": false, "IsManaged": true,
 			"SignerCertificates": signers,
 		})
 	}

@@ -82,11 +82,11 @@ func (e *enrollment) message(address, contentType string, parts ...map[string]an
 }
 
 // send sends a message of the device's and returns the reply. A 401 ends management, as it may on a real device.
-func (d *Device) send(ctx context.Context, endpoint string, message Message) ([]byte, error) {
+func (d *Device) send(ctx context.Context, e *enrollment, endpoint string, message Message) ([]byte, error) {
 	if err := d.powered(); err != nil {
 		return nil, err
 	}
-	status, reply, err := message.Send(ctx, d.opts.Client)
+	status, reply, err := message.Send(ctx, e.client)
 	if err != nil {
 		return nil, fmt.Errorf("sending %s: %w", endpoint, err)
 	}

@@ -57,6 +57,7 @@ type message struct {
 	EnrollmentID, EnrollmentUserID            string
 	SerialNumber, Model, OSVersion, Topic     string
 	PushMagic                                 string
+	AwaitingConfiguration                     *bool
 	Token, UnlockToken, BootstrapToken        []byte
 	ErrorChain                                []struct{ ErrorDomain, LocalizedDescription string }
 	QueryResponses, SecurityInfo              map[string]any

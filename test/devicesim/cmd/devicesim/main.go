@@ -33,6 +33,7 @@ type options struct {
 	count, first               int
 	poll, retry                time.Duration
 	verbose                    bool
+	automated                  automatedOptions
 }
 
 func main() {
@@ -52,16 +53,20 @@ func command() *cobra.Command {
 
 Each device gets a certificate over SCEP, enrols and then connects at each push and each poll. It tries to enrol until it succeeds.
 A line is printed for each thing that happens to a device. The devices run until SIGTERM and keep nothing: the next run enrols
-anew, like erased devices, which the server refuses until their old enrolment is released or ended.`,
+anew, like erased devices, which the server refuses until their old enrolment is released or ended.
+
+With --ade-activation the devices belong to an organisation: they go through Setup Assistant, which asks for their setup-assistant profile until there is one, and
+enrol by Automated Device Enrollment. Such a device enrols again when it was erased.`,
 		Example: `  devicesim --enroll-url https://mdm.example.com/enroll/TOKEN --ca ca.crt --count 3 \
-    --serial-prefix DEMO --push-control http://apnsfake:8080 --poll-interval 1m`,
+    --serial-prefix DEMO --push-control http://apnsfake:8080 --poll-interval 1m
+  devicesim --ade-activation http://depfake:8080/activation/{serial} --ade-ca-dir /device-ca --ca ca.crt`,
 		Version:      version,
 		Args:         cobra.NoArgs,
 		SilenceUsage: true,
 		RunE:         func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), cmd.OutOrStdout(), o) },
 	}
 	f := c.Flags()
-	f.StringVar(&o.enrollURL, "enroll-url", "", "URL of the enrolment profile (required)")
+	f.StringVar(&o.enrollURL, "enroll-url", "", "URL of the enrolment profile")
 	f.StringVar(&o.caFile, "ca", "", "PEM file with the CA of the server; the system's roots are trusted without it")
 	f.StringVar(&o.control, "push-control", "", "base URL of apnsfake's control endpoint, where devices wait for pushes")
 	f.StringVar(&o.kind, "kind", string(devicesim.KindMac), "what the devices are: Mac, iPhone or iPad")
@@ -71,38 +76,65 @@ anew, like erased devices, which the server refuses until their old enrolment is
 	f.DurationVar(&o.poll, "poll-interval", 0, "connect this often without a push; 0 is never")
 	f.DurationVar(&o.retry, "retry-interval", 5*time.Second, "wait this long after a failure or NotNow")
 	f.BoolVar(&o.verbose, "verbose", false, "also print each connection")
-	if err := c.MarkFlagRequired("enroll-url"); err != nil {
-		panic(err)
-	}
+	o.automated.flags(c)
+	c.MarkFlagsOneRequired("enroll-url", "ade-activation")
+	c.MarkFlagsMutuallyExclusive("enroll-url", "ade-activation")
 	c.AddCommand(windowsCommand())
 	return c
 }
 
 func run(ctx context.Context, out io.Writer, o options) error {
-	report := printer(out, o.verbose, devicesim.EventConnected)
+	var erased erasures
+	report := erased.watch(printer(out, o.verbose, devicesim.EventConnected))
+	enroll, err := o.enroller()
+	if err != nil {
+		return err
+	}
 	fleet, err := o.fleet(report)
 	if err != nil {
 		return err
 	}
 	slots := make(chan struct{}, enrolments)
 	_ = fleet.Each(ctx, max(o.count, 1), func(ctx context.Context, d *devicesim.Device) error {
-		for !d.Enrolled() {
-			slots <- struct{}{}
-			err := d.Enroll(ctx, o.enrollURL)
-			<-slots
-			if err == nil {
-				break
+		for {
+			if err := o.insist(ctx, d, slots, enroll, report); err != nil {
+				return err
 			}
-			report(devicesim.Event{Serial: d.Hardware().SerialNumber, Kind: devicesim.EventFailed, Detail: "to enrol: " + err.Error()})
-			select {
-			case <-ctx.Done():
-				return ctx.Err()
-			case <-time.After(o.retry):
+			if err := d.Run(ctx); o.automated.activation == "" || !erased.take(d) {
+				return err
 			}
 		}
-		return d.Run(ctx)
 	})
 	<-ctx.Done() // devices that left management stay as they are
+	return nil
+}
+
+// enroller returns what enrols a device.
+func (o *options) enroller() (func(context.Context, *devicesim.Device) error, error) {
+	if o.automated.activation != "" {
+		return o.automated.enroller()
+	}
+	return func(ctx context.Context, d *devicesim.Device) error { return d.Enroll(ctx, o.enrollURL) }, nil
+}
+
+// insist tries to enrol a device until it is.
+func (o *options) insist(ctx context.Context, d *devicesim.Device, slots chan struct{}, enroll func(context.Context, *devicesim.Device) error,
+	report func(devicesim.Event),
+) error {
+	for !d.Enrolled() {
+		slots <- struct{}{}
+		err := enroll(ctx, d)
+		<-slots
+		if err == nil {
+			break
+		}
+		report(devicesim.Event{Serial: d.Hardware().SerialNumber, Kind: devicesim.EventFailed, Detail: "to enrol: " + err.Error()})
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(o.retry):
+		}
+	}
 	return nil
 }
 
