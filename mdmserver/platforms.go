@@ -14,12 +14,18 @@ import (
 	"github.com/kubemdm/kubemdm/mdmserver/apple"
 	"github.com/kubemdm/kubemdm/mdmserver/config"
 	"github.com/kubemdm/kubemdm/mdmserver/push"
+	"github.com/kubemdm/kubemdm/mdmserver/seal"
 	"github.com/kubemdm/kubemdm/mdmserver/windows"
 )
 
 func (s *Server) newApple() (*apple.Apple, error) {
+	roots, err := config.DeviceRoots(*s.cfg.Apple)
+	if err != nil {
+		return nil, err
+	}
 	return apple.New(apple.Options{
 		Config: s.cfg, CAs: s.creds.IdentityCAs, Serving: s.creds.Serving, ServingCA: s.creds.ServingCAPEM, Topic: s.topic, Now: time.Now, Log: s.log,
+		DeviceRoots: roots, SignInSecret: s.creds.AppleSignInSecret, Seal: seal.New(s.creds.Sealing),
 	})
 }
 
@@ -37,7 +43,7 @@ func (s *Server) serveApple(mux *http.ServeMux, macs *apple.Apple) error {
 // serveWindows adds the endpoints of Windows devices and of their agents.
 func (s *Server) serveWindows(mux *http.ServeMux) error {
 	pcs, err := windows.New(windows.Options{
-		Config: s.cfg, CAs: s.creds.WSTEPCAs, SignInSecret: s.creds.SignInSecret, Fleet: s.fleet, Now: time.Now, Log: s.log,
+		Config: s.cfg, CAs: s.creds.WSTEPCAs, SignInSecret: s.creds.SignInSecret, Seal: seal.New(s.creds.Sealing), Fleet: s.fleet, Now: time.Now, Log: s.log,
 	})
 	if err != nil {
 		return err

@@ -40,9 +40,9 @@ these folders every few seconds, and at once on SIGHUP, and uses what is new the
 that are under way and exits 0.
 
 A file that a folder lacks is taken from the environment variable KUBEMDM_<FOLDER>_<FILE>, read at the start; the folder may be missing then.
-FOLDER is SERVING, ADMIN, SEALING, PUSH, IDENTITY, WSTEP or SIGNIN, FILE the file's name in capital letters with "_" for whatever is neither a
-letter nor a digit: KUBEMDM_PUSH_TLS_CRT, KUBEMDM_IDENTITY_1_KEY, KUBEMDM_IDENTITY_ROLES_JSON. A sealing key is in base64, and its id is in small
-letters: KUBEMDM_SEALING_K1 is the key k1.
+FOLDER is SERVING, ADMIN, SEALING, PUSH, IDENTITY, WSTEP, SIGNIN or APPLE_SIGNIN, FILE the file's name in capital letters with "_" for whatever
+is neither a letter nor a digit: KUBEMDM_PUSH_TLS_CRT, KUBEMDM_IDENTITY_1_KEY, KUBEMDM_IDENTITY_ROLES_JSON. A sealing key is in base64, and its
+id is in small letters: KUBEMDM_SEALING_K1 is the key k1.
 
 The key of the push certificate may be in a KMS: then the push folder holds key.uri in the place of tls.key, and key.pin, or the variable
 KUBEMDM_KMS_PIN, the PIN of a PKCS#11 token. A file that "mdmserver seal" has sealed for a key in a KMS may be in any folder, with .sealed after

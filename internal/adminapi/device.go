@@ -71,7 +71,12 @@ type Device struct {
 	LastSeen   time.Time `json:"lastSeen,omitzero"`
 	// PushUnregistered is true after Apple said 410 Unregistered for the token in use.
 	PushUnregistered bool `json:"pushUnregistered,omitempty"`
-	// UserPrincipalName is whom the sign-in page knew when a Windows device enrolled by it.
+	// Automated is the automated enrolment by which the device enrolled.
+	Automated Key `json:"automated,omitempty"`
+	// AwaitingConfiguration is true while an Apple device waits in Setup Assistant to be configured; ConfiguredAt is when it was let go.
+	AwaitingConfiguration bool      `json:"awaitingConfiguration,omitempty"`
+	ConfiguredAt          time.Time `json:"configuredAt,omitzero"`
+	// UserPrincipalName is whom the sign-in page knew when the device enrolled by it.
 	UserPrincipalName string `json:"userPrincipalName,omitempty"`
 	// Authentication is the strongest layer by which a Windows device proved itself in this enrolment.
 	Authentication    ManagementAuthentication `json:"authentication,omitempty"`

@@ -98,6 +98,10 @@ type Apple struct {
 	Identity Identity `json:"identity"`
 	// AccessRights of the MDM payload; 8191 is all of them.
 	AccessRights int `json:"accessRights"`
+	// DeviceRootsFile holds the authorities (PEM) that vouch for devices in Setup Assistant in the place of Apple's (tests).
+	DeviceRootsFile string `json:"deviceRootsFile,omitempty"`
+	// SignIn lets setup-assistant profiles ask people to sign in; nil: none may.
+	SignIn *SignIn `json:"signIn,omitempty"`
 }
 
 // Push configures APNs.
@@ -156,8 +160,8 @@ type SignIn struct {
 	ClientID  string `json:"clientID"`
 	// Dir holds ClientSecretFile and, if the issuer is not publicly trusted, CAFile.
 	Dir string `json:"dir"`
-	// Token is the key of the EnrollmentToken whose labels, limits and end count for enrolments by sign-in.
-	Token string `json:"token"`
+	// Token is the key of the EnrollmentToken whose labels, limits and end count for enrolments of PCs by sign-in. Apple devices need none.
+	Token string `json:"token,omitempty"`
 	// Domains are the e-mail domains that may enrol; none: whoever the issuer knows.
 	Domains []string `json:"domains,omitempty"`
 }

@@ -36,6 +36,10 @@ type Fleet interface {
 	DeleteToken(ctx context.Context, key adminapi.Key) error
 	ListTokens(ctx context.Context, after string, limit int) (*adminapi.Page[adminapi.TokenStatus], error)
 
+	PutAutomated(ctx context.Context, a adminapi.Automated) (*adminapi.AutomatedStatus, error)
+	DeleteAutomated(ctx context.Context, key adminapi.Key) error
+	ListAutomated(ctx context.Context, after string, limit int) (*adminapi.Page[adminapi.AutomatedStatus], error)
+
 	PutIntents(ctx context.Context, b adminapi.IntentBatch) (*adminapi.IntentReply, error)
 	ListDevices(ctx context.Context, after string, limit int) (*adminapi.Page[adminapi.Device], error)
 	WakeNow(ctx context.Context, deviceIDs []string) error
@@ -83,6 +87,10 @@ func New(o Options) http.Handler {
 		"GET " + adminapi.PathTokens:            list(f.ListTokens),
 		"PUT " + adminapi.PathTokens + named:    a.leased(put(f.PutToken, checkToken)),
 		"DELETE " + adminapi.PathTokens + named: a.leased(remove(f.DeleteToken)),
+
+		"GET " + adminapi.PathAutomated:            list(f.ListAutomated),
+		"PUT " + adminapi.PathAutomated + named:    a.leased(put(f.PutAutomated, checkAutomated)),
+		"DELETE " + adminapi.PathAutomated + named: a.leased(remove(f.DeleteAutomated)),
 
 		"GET " + adminapi.PathDevices:       list(f.ListDevices),
 		"PUT " + adminapi.PathDeviceIntents: a.leased(put(f.PutIntents, checkIntents)),

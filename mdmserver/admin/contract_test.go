@@ -22,7 +22,9 @@ var (
 	acks  = adminapi.Acks{StoreEpoch: "s.1", Acks: []adminapi.Ack{{Kind: adminapi.KindDevice, Key: "U1", Version: 7}},
 		Nacks: []adminapi.Nack{{Ack: adminapi.Ack{Kind: adminapi.KindToken, Key: "fleet/office", Version: 8}, RetryAfterSeconds: 5}}}
 	assignments = adminapi.AssignmentBatch{Assignments: []adminapi.Assignment{{DeviceID: "U1", EnrollmentID: "E1", Artifacts: []adminapi.Key{"fleet/wifi"}}}}
-	intents     = adminapi.IntentBatch{Intents: []adminapi.DeviceIntent{{DeviceID: "U1", EnrollmentID: "E1", Intent: adminapi.IntentIgnore}}}
+	automated   = adminapi.Automated{Key: "fleet/business", Digest: "d1", Devices: map[string]string{"C02": "macs", "C03": ""}, Profiles: []adminapi.AutomatedProfile{
+		{Name: "macs", AwaitConfiguration: true, MinimumOS: map[string]adminapi.OSVersion{"Mac": {Version: "15.4.1", Build: "24E263"}}}, {Name: "others", SignIn: true}}}
+	intents = adminapi.IntentBatch{Intents: []adminapi.DeviceIntent{{DeviceID: "U1", EnrollmentID: "E1", Intent: adminapi.IntentIgnore}}}
 )
 
 // Every method of the client reaches its own method of the fleet with what it was given, and brings back what the fleet answered.
@@ -56,6 +58,11 @@ func TestEveryCallReachesTheFleetAndComesBack(t *testing.T) {
 		"PutToken": {func(c *adminapi.Client) (any, error) { return c.PutToken(ctx, token) },
 			fmt.Sprint("PutToken ", token), &adminapi.TokenStatus{Key: token.Key, Uses: 2, LastUsed: when}},
 		"DeleteToken": {func(c *adminapi.Client) (any, error) { return nil, c.DeleteToken(ctx, token.Key) }, "DeleteToken fleet/office", nil},
+		"PutAutomated": {func(c *adminapi.Client) (any, error) { return c.PutAutomated(ctx, automated) },
+			fmt.Sprint("PutAutomated ", automated), &adminapi.AutomatedStatus{Key: automated.Key, Digest: "d1", Devices: 2}},
+		"DeleteAutomated": {func(c *adminapi.Client) (any, error) { return nil, c.DeleteAutomated(ctx, automated.Key) }, "DeleteAutomated fleet/business", nil},
+		"Automated": {func(c *adminapi.Client) (any, error) { return c.Automated(ctx, "fleet/a", 7) },
+			"ListAutomated fleet/a 7", &adminapi.Page[adminapi.AutomatedStatus]{StoreEpoch: "s.1", Items: []adminapi.AutomatedStatus{{Key: "fleet/b", Devices: 3}}}},
 		"PutIntents": {func(c *adminapi.Client) (any, error) { return c.PutIntents(ctx, intents) },
 			fmt.Sprint("PutIntents ", intents), &adminapi.IntentReply{Stale: []string{"U2"}}},
 		"Push": {func(c *adminapi.Client) (any, error) { return nil, c.Push(ctx, []string{"U1", "U2"}) }, "WakeNow [U1 U2]", nil},
@@ -106,16 +113,18 @@ func TestAReplacedManagerIsRefused(t *testing.T) {
 	f := &domain{lease: 43, answer: &adminapi.Changes{}}
 	s := serve(t, f)
 	for name, call := range map[string]func() error{
-		"Ack":            func() error { return s.client.Ack(ctx, acks) },
-		"PutArtifact":    func() error { _, err := s.client.PutArtifact(ctx, artifact); return err },
-		"DeleteArtifact": func() error { return s.client.DeleteArtifact(ctx, artifact.Key, false) },
-		"PutAssignments": func() error { _, err := s.client.PutAssignments(ctx, assignments); return err },
-		"PutAction":      func() error { _, err := s.client.PutAction(ctx, action); return err },
-		"CancelAction":   func() error { return s.client.CancelAction(ctx, action.Key) },
-		"PutToken":       func() error { _, err := s.client.PutToken(ctx, token); return err },
-		"DeleteToken":    func() error { return s.client.DeleteToken(ctx, token.Key) },
-		"PutIntents":     func() error { _, err := s.client.PutIntents(ctx, intents); return err },
-		"Push":           func() error { return s.client.Push(ctx, []string{"U1"}) },
+		"Ack":             func() error { return s.client.Ack(ctx, acks) },
+		"PutArtifact":     func() error { _, err := s.client.PutArtifact(ctx, artifact); return err },
+		"DeleteArtifact":  func() error { return s.client.DeleteArtifact(ctx, artifact.Key, false) },
+		"PutAssignments":  func() error { _, err := s.client.PutAssignments(ctx, assignments); return err },
+		"PutAction":       func() error { _, err := s.client.PutAction(ctx, action); return err },
+		"CancelAction":    func() error { return s.client.CancelAction(ctx, action.Key) },
+		"PutToken":        func() error { _, err := s.client.PutToken(ctx, token); return err },
+		"DeleteToken":     func() error { return s.client.DeleteToken(ctx, token.Key) },
+		"PutAutomated":    func() error { _, err := s.client.PutAutomated(ctx, automated); return err },
+		"DeleteAutomated": func() error { return s.client.DeleteAutomated(ctx, automated.Key) },
+		"PutIntents":      func() error { _, err := s.client.PutIntents(ctx, intents); return err },
+		"Push":            func() error { return s.client.Push(ctx, []string{"U1"}) },
 	} {
 		if err := call(); adminapi.CodeOf(err) != adminapi.CodeAnotherManager || f.called != "" {
 			t.Errorf("%s: %v, the fleet saw %q", name, err, f.called)

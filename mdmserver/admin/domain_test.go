@@ -110,6 +110,18 @@ func (d *domain) ListTokens(_ context.Context, after string, limit int) (*admina
 	return reply[adminapi.Page[adminapi.TokenStatus]](d, "ListTokens", after, limit)
 }
 
+func (d *domain) PutAutomated(_ context.Context, a adminapi.Automated) (*adminapi.AutomatedStatus, error) {
+	return reply[adminapi.AutomatedStatus](d, "PutAutomated", a)
+}
+
+func (d *domain) DeleteAutomated(_ context.Context, key adminapi.Key) error {
+	return note(d, "DeleteAutomated", key)
+}
+
+func (d *domain) ListAutomated(_ context.Context, after string, limit int) (*adminapi.Page[adminapi.AutomatedStatus], error) {
+	return reply[adminapi.Page[adminapi.AutomatedStatus]](d, "ListAutomated", after, limit)
+}
+
 func (d *domain) PutIntents(_ context.Context, b adminapi.IntentBatch) (*adminapi.IntentReply, error) {
 	return reply[adminapi.IntentReply](d, "PutIntents", b)
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/kubemdm/kubemdm/internal/adminapi"
 	"github.com/kubemdm/kubemdm/internal/serverconfig"
 	"github.com/kubemdm/kubemdm/mdmserver/apple/command"
 	"github.com/kubemdm/kubemdm/mdmserver/apple/profile"
@@ -30,6 +31,8 @@ const (
 type Fleet interface {
 	scep.Challenges
 	IssueChallenge(ctx context.Context, tokenHash string, params fleet.EnrollmentParams) (fleet.Challenge, error)
+	AutomatedProfile(ctx context.Context, key adminapi.Key, serialNumber string) (adminapi.AutomatedProfile, error)
+	IssueAutomated(ctx context.Context, key adminapi.Key, serialNumber, account string, params fleet.EnrollmentParams) (fleet.Challenge, error)
 	Authenticate(ctx context.Context, id fleet.Identity, ch fleet.Channel, facts fleet.DeviceFacts, topic string) error
 	TokenUpdate(ctx context.Context, id fleet.Identity, ch fleet.Channel, push fleet.PushInfo, unlockToken []byte, awaitingConfiguration bool) error
 	CheckOut(ctx context.Context, id fleet.Identity, ch fleet.Channel) error
@@ -50,10 +53,16 @@ type Options struct {
 	Serving func() *tls.Certificate
 	// ServingCA returns the PEM certificates behind Serving. They are used when Config.TrustAnchor is set.
 	ServingCA func() []byte
+	// DeviceRoots are trusted to vouch for devices in Setup Assistant; nil: Apple is.
+	DeviceRoots []*x509.Certificate
 	// Topic returns the push certificate's topic, empty while there is no push certificate.
 	Topic func() string
-	Now   func() time.Time
-	Log   *slog.Logger
+	// SignInSecret returns the secret of the OpenID Connect client. It is called only when Config.Apple.SignIn is set.
+	SignInSecret func() string
+	// Seal keeps what a browser holds of a sign-in from being read and changed.
+	Seal fleet.Sealer
+	Now  func() time.Time
+	Log  *slog.Logger
 }
 
 // Apple is the Apple side of one server. It implements fleet.Encoder.
@@ -89,6 +98,9 @@ func (a *Apple) Handler(f Fleet) http.Handler {
 		Log:        a.Log,
 	}))
 	mux.Handle("GET "+pathEnroll, &enrollHandler{apple: a, fleet: f})
+	automated := &automatedHandler{apple: a, fleet: f}
+	mux.Handle("POST "+pathAutomated, automated)
+	automated.registerSignIn(mux)
 	return patient(mux)
 }
 

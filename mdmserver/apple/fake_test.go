@@ -16,6 +16,7 @@ import (
 
 	"github.com/micromdm/plist"
 
+	"github.com/kubemdm/kubemdm/internal/adminapi"
 	"github.com/kubemdm/kubemdm/internal/serverconfig"
 	"github.com/kubemdm/kubemdm/mdmserver/apple"
 	"github.com/kubemdm/kubemdm/mdmserver/fleet"
@@ -39,6 +40,7 @@ type fakeFleet struct {
 	params    fleet.EnrollmentParams
 
 	err       error
+	setup     adminapi.AutomatedProfile
 	bootstrap []byte
 	next      []byte
 }
@@ -51,6 +53,15 @@ func (f *fakeFleet) call(format string, args ...any) error {
 func (f *fakeFleet) IssueChallenge(_ context.Context, hash string, params fleet.EnrollmentParams) (fleet.Challenge, error) {
 	f.tokenHash, f.params = hash, params
 	return fleet.Challenge{Secret: "one-time", EnrollmentID: "enrollment-1"}, f.call("IssueChallenge")
+}
+
+func (f *fakeFleet) AutomatedProfile(_ context.Context, key adminapi.Key, serial string) (adminapi.AutomatedProfile, error) {
+	return f.setup, f.call("AutomatedProfile %s %s", key, serial)
+}
+
+func (f *fakeFleet) IssueAutomated(_ context.Context, key adminapi.Key, serial, account string, params fleet.EnrollmentParams) (fleet.Challenge, error) {
+	f.params = params
+	return fleet.Challenge{Secret: "one-time", EnrollmentID: "enrollment-1"}, f.call("IssueAutomated %s %s %q", key, serial, account)
 }
 
 func (f *fakeFleet) RedeemChallenge(_ context.Context, secret, _ string, issue func(fleet.Grant) ([]byte, error)) ([]byte, error) {

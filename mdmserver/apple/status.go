@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 
+	"github.com/kubemdm/kubemdm/mdmserver/apple/machineinfo"
 	"github.com/kubemdm/kubemdm/mdmserver/apple/profile"
 	"github.com/kubemdm/kubemdm/mdmserver/fleet"
 )
@@ -32,6 +33,11 @@ var statuses = []struct {
 	{fleet.ErrTokenExpired, http.StatusGone},
 	{fleet.ErrTokenExhausted, http.StatusGone},
 	{fleet.ErrTokenPlatform, http.StatusForbidden},
+	{machineinfo.ErrUnsigned, http.StatusForbidden},
+	{machineinfo.ErrSigner, http.StatusForbidden},
+	{machineinfo.ErrContent, http.StatusBadRequest},
+	{fleet.ErrNotListed, http.StatusForbidden},
+	{errSignIn, http.StatusForbidden},
 	{fleet.ErrUnavailable, http.StatusServiceUnavailable},
 	{errNoPush, http.StatusServiceUnavailable},
 	{profile.ErrNoCertificate, http.StatusServiceUnavailable},

@@ -80,6 +80,12 @@ func checkApple(a *serverconfig.Apple) error {
 		checkHTTPS("apple.push.url", a.Push.URL),
 		checkIdentity("apple.identity", a.Identity),
 	}
+	if a.SignIn != nil {
+		errs = append(errs, checkSignIn("apple.signIn", a.SignIn))
+		if a.SignIn.Token != "" {
+			errs = append(errs, errors.New("apple.signIn.token must be empty: devices enrol here by what Apple says of them, not by a token"))
+		}
+	}
 	if a.AccessRights < 1 || a.AccessRights > allAccessRights {
 		errs = append(errs, fmt.Errorf("apple.accessRights is %d: give a sum of Apple's bits, at most %d", a.AccessRights, allAccessRights))
 	}
@@ -105,17 +111,16 @@ func checkWindows(w *serverconfig.Windows, host string) error {
 		}
 	}
 	if w.SignIn != nil {
-		errs = append(errs, checkSignIn(w.SignIn))
+		errs = append(errs, checkSignIn("windows.signIn", w.SignIn), required("windows.signIn.token", w.SignIn.Token))
 	}
 	return errors.Join(errs...)
 }
 
-func checkSignIn(s *serverconfig.SignIn) error {
+func checkSignIn(field string, s *serverconfig.SignIn) error {
 	return errors.Join(
-		checkHTTPS("windows.signIn.issuerURL", s.IssuerURL),
-		required("windows.signIn.clientID", s.ClientID),
-		required("windows.signIn.dir", s.Dir),
-		required("windows.signIn.token", s.Token),
+		checkHTTPS(field+".issuerURL", s.IssuerURL),
+		required(field+".clientID", s.ClientID),
+		required(field+".dir", s.Dir),
 	)
 }
 

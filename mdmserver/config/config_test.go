@@ -51,6 +51,18 @@ func TestLoadNamesWhatIsWrong(t *testing.T) {
 			c.Windows.SignIn = &signIn
 			c.Windows.SignIn.IssuerURL = "http://login"
 		}, "windows.signIn.issuerURL is"},
+		"no token for PCs": {func(c *serverconfig.Config) {
+			c.Windows.SignIn = &serverconfig.SignIn{IssuerURL: signIn.IssuerURL, ClientID: "kubemdm", Dir: "/signin"}
+		}, "windows.signIn.token is missing"},
+		"Apple's issuer in clear": {func(c *serverconfig.Config) {
+			c.Apple.SignIn = &serverconfig.SignIn{IssuerURL: "http://login", ClientID: "kubemdm", Dir: "/signin"}
+		}, "apple.signIn.issuerURL is"},
+		"Apple's issuer without a folder": {func(c *serverconfig.Config) {
+			c.Apple.SignIn = &serverconfig.SignIn{IssuerURL: "https://login.example.test", ClientID: "kubemdm"}
+		}, "apple.signIn.dir is missing"},
+		"a token for Apple devices": {func(c *serverconfig.Config) {
+			c.Apple.SignIn = &serverconfig.SignIn{IssuerURL: "https://login.example.test", ClientID: "kubemdm", Dir: "/signin", Token: "fleet/staff"}
+		}, "apple.signIn.token must be empty"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			changed := *files

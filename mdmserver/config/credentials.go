@@ -30,6 +30,8 @@ const (
 	FolderIdentity = "identity"
 	FolderWSTEP    = "wstep"
 	FolderSignIn   = "signin"
+	// FolderAppleSignIn begins as no other folder does, or their environment variables could not be told apart.
+	FolderAppleSignIn = "apple-signin"
 )
 
 // Credentials are the certificates and keys of the mounted folders. It is safe for concurrent use.
@@ -37,13 +39,14 @@ type Credentials struct {
 	log     *slog.Logger
 	folders []reloader
 
-	serving  folder[servingPair]
-	admin    folder[adminPair]
-	sealing  folder[seal.Keyring]
-	push     folder[pushPair]
-	identity folder[[]identity.CA]
-	wstep    folder[[]identity.CA]
-	signIn   folder[signInClient]
+	serving     folder[servingPair]
+	admin       folder[adminPair]
+	sealing     folder[seal.Keyring]
+	push        folder[pushPair]
+	identity    folder[[]identity.CA]
+	wstep       folder[[]identity.CA]
+	signIn      folder[signInClient]
+	appleSignIn folder[signInClient]
 }
 
 // reloader is a folder of any content.
@@ -72,6 +75,10 @@ func Open(cfg serverconfig.Config, log *slog.Logger, now func() time.Time) (*Cre
 			parse: func(f files, _ *pushPair) (*pushPair, error) { return parsePush(f, now(), env.value(PINVariable)) }}
 		c.identity = generations(FolderIdentity, cfg.Apple.Identity.Dir)
 		c.folders = append(c.folders, &c.push, &c.identity)
+		if signIn := cfg.Apple.SignIn; signIn != nil {
+			c.appleSignIn = folder[signInClient]{name: FolderAppleSignIn, dir: signIn.Dir, parse: parseSignIn}
+			c.folders = append(c.folders, &c.appleSignIn)
+		}
 	}
 	if cfg.Windows != nil {
 		c.wstep = generations(FolderWSTEP, cfg.Windows.Identity.Dir)
@@ -87,10 +94,16 @@ func Open(cfg serverconfig.Config, log *slog.Logger, now func() time.Time) (*Cre
 		}
 	}
 	c.reload(nil)
-	if err := errors.Join(c.serving.refusal(), c.admin.refusal(), c.sealing.refusal(), c.identity.refusal(), c.wstep.refusal(), c.signIn.refusal()); err != nil {
+	if err := c.unusable(); err != nil {
 		return nil, err
 	}
 	return c, nil
+}
+
+// unusable is why a server cannot start with what is mounted.
+func (c *Credentials) unusable() error {
+	return errors.Join(c.serving.refusal(), c.admin.refusal(), c.sealing.refusal(), c.identity.refusal(), c.wstep.refusal(),
+		c.signIn.refusal(), c.appleSignIn.refusal())
 }
 
 // generations is a folder with the generations of a CA of devices.
@@ -188,8 +201,11 @@ func inUse(f *folder[[]identity.CA]) []identity.CA {
 	return *cas
 }
 
-// SignInSecret returns the secret of the OpenID Connect client. It is called only where sign-in is configured.
+// SignInSecret returns the secret of the OpenID Connect client for PCs. It is called only where sign-in is configured.
 func (c *Credentials) SignInSecret() string { return c.signIn.get().secret }
+
+// AppleSignInSecret is SignInSecret for the setup of Apple devices.
+func (c *Credentials) AppleSignInSecret() string { return c.appleSignIn.get().secret }
 
 // Refused returns, by folder, why the newest content of a folder is not in use.
 func (c *Credentials) Refused() map[string]string {

@@ -90,6 +90,28 @@ func TestOpenReadsWhatAPlatformNeeds(t *testing.T) {
 	}
 }
 
+// The people in front of Apple devices may sign in elsewhere than those of PCs.
+func TestEachPlatformSignsInByItsOwnClient(t *testing.T) {
+	files := serverfiles.Write(t)
+	files.AddWindows(t)
+	files.Config.Windows.SignIn = &serverconfig.SignIn{Dir: filepath.Join(files.Dir, "signin")}
+	files.Config.Apple.SignIn = &serverconfig.SignIn{Dir: filepath.Join(files.Dir, "apple-signin")}
+	files.Put(t, "signin/"+serverconfig.ClientSecretFile, []byte("of PCs"))
+	if _, err := config.Open(files.Config, slog.New(slog.DiscardHandler), time.Now); err == nil || !strings.Contains(err.Error(), config.FolderAppleSignIn) {
+		t.Errorf("a server without the secret of its client starts: %v", err)
+	}
+	files.Put(t, "apple-signin/"+serverconfig.ClientSecretFile, []byte("of Macs\n"))
+	c := open(t, files)
+	if pcs, macs := c.SignInSecret(), c.AppleSignInSecret(); pcs != "of PCs" || macs != "of Macs" {
+		t.Errorf("the secrets are %q and %q", pcs, macs)
+	}
+	files.Put(t, "apple-signin/"+serverconfig.ClientSecretFile, []byte("another"))
+	c.Reload()
+	if got := c.AppleSignInSecret(); got != "another" {
+		t.Errorf("the secret is still %q", got)
+	}
+}
+
 // A bad folder must be told apart from all others by its error, which says what is wrong.
 func TestOpenSaysWhatIsWrong(t *testing.T) {
 	files := serverfiles.Write(t)

@@ -22,13 +22,14 @@ var pairNames = []string{serverconfig.CertFile, serverconfig.KeyFile, serverconf
 
 // fixedNames are the files that a folder may have; those of sealing keys and generations are added by their pattern.
 var fixedNames = map[string][]string{
-	FolderServing:  pairNames,
-	FolderAdmin:    pairNames,
-	FolderSealing:  {serverconfig.PrimaryFile, serverconfig.KeyPINFile},
-	FolderPush:     {serverconfig.CertFile, serverconfig.KeyFile, serverconfig.KeyURIFile, serverconfig.KeyPINFile},
-	FolderIdentity: {serverconfig.RolesFile, serverconfig.KeyPINFile},
-	FolderWSTEP:    {serverconfig.RolesFile, serverconfig.KeyPINFile},
-	FolderSignIn:   {serverconfig.ClientSecretFile, serverconfig.KeyPINFile},
+	FolderServing:     pairNames,
+	FolderAdmin:       pairNames,
+	FolderSealing:     {serverconfig.PrimaryFile, serverconfig.KeyPINFile},
+	FolderPush:        {serverconfig.CertFile, serverconfig.KeyFile, serverconfig.KeyURIFile, serverconfig.KeyPINFile},
+	FolderIdentity:    {serverconfig.RolesFile, serverconfig.KeyPINFile},
+	FolderWSTEP:       {serverconfig.RolesFile, serverconfig.KeyPINFile},
+	FolderSignIn:      {serverconfig.ClientSecretFile, serverconfig.KeyPINFile},
+	FolderAppleSignIn: {serverconfig.ClientSecretFile, serverconfig.KeyPINFile},
 }
 
 // generation is a file of a CA generation.

@@ -37,6 +37,8 @@ func TestEveryCredentialCanBeAVariable(t *testing.T) {
 	files.AddWindows(t)
 	files.Config.Windows.SignIn = &serverconfig.SignIn{Dir: filepath.Join(files.Dir, "signin")}
 	files.Put(t, "signin/"+serverconfig.ClientSecretFile, []byte("secret\n"))
+	files.Config.Apple.SignIn = &serverconfig.SignIn{Dir: filepath.Join(files.Dir, "apple-signin")}
+	files.Put(t, "apple-signin/"+serverconfig.ClientSecretFile, []byte("Apple's\n"))
 	key, err := os.ReadFile(filepath.Join(files.Dir, "sealing/k1"))
 	if err != nil {
 		t.Fatal(err)
@@ -48,18 +50,19 @@ func TestEveryCredentialCanBeAVariable(t *testing.T) {
 		"push/tls.crt": "KUBEMDM_PUSH_TLS_CRT", "push/tls.key": "KUBEMDM_PUSH_TLS_KEY",
 		"identity/1.crt": "KUBEMDM_IDENTITY_1_CRT", "identity/1.key": "KUBEMDM_IDENTITY_1_KEY", "identity/roles.json": "KUBEMDM_IDENTITY_ROLES_JSON",
 		"wstep/1.crt": "KUBEMDM_WSTEP_1_CRT", "wstep/1.key": "KUBEMDM_WSTEP_1_KEY", "wstep/roles.json": "KUBEMDM_WSTEP_ROLES_JSON",
-		"signin/client-secret": "KUBEMDM_SIGNIN_CLIENT_SECRET",
+		"signin/client-secret": "KUBEMDM_SIGNIN_CLIENT_SECRET", "apple-signin/client-secret": "KUBEMDM_APPLE_SIGNIN_CLIENT_SECRET",
 	} {
 		move(t, files, name, variable)
 	}
-	for _, folder := range []string{"serving", "admin", "sealing", "push", "identity", "wstep", "signin"} {
+	for _, folder := range []string{"serving", "admin", "sealing", "push", "identity", "wstep", "signin", "apple-signin"} {
 		remove(t, files, folder)
 	}
 	c := open(t, files)
 	if len(c.Refused()) != 0 {
 		t.Fatalf("refused: %v", c.Refused())
 	}
-	if !bytes.Equal(c.Sealing().Keys["k1"], key) || !bytes.Equal(c.ServingCAPEM(), files.WebCA.CertPEM()) || c.SignInSecret() != "secret" || len(c.IdentityCAs()) != 1 || len(c.WSTEPCAs()) != 1 {
+	if !bytes.Equal(c.Sealing().Keys["k1"], key) || !bytes.Equal(c.ServingCAPEM(), files.WebCA.CertPEM()) || c.SignInSecret() != "secret" ||
+		c.AppleSignInSecret() != "Apple's" || len(c.IdentityCAs()) != 1 || len(c.WSTEPCAs()) != 1 {
 		t.Error("not all is what it was in files")
 	}
 	if _, topic, ok := c.Push(); !ok || topic != serverfiles.Topic {

@@ -142,7 +142,7 @@ func manages(c *claim) error {
 	return pending(c)
 }
 
-// bound says whether the enrolment was issued by a token for one device, boundTo whether for this very one: all that the token names must fit.
+// bound says whether the enrolment was issued for one device, by a token or in Setup Assistant, boundTo whether for this very one: all that is named must fit.
 func (e *EnrollmentRow) bound() bool { return e.SerialNumber != "" || e.UDID != "" }
 
 func (e *EnrollmentRow) boundTo(deviceID string, facts DeviceFacts) bool {

@@ -178,6 +178,9 @@ func (f *Fleet) PutAssignments(ctx context.Context, b adminapi.AssignmentBatch) 
 			if err := assign(tx, a, missing); err != nil {
 				return err
 			}
+			if err := told(tx, device); err != nil {
+				return err
+			}
 		}
 		for key := range missing {
 			reply.Missing = append(reply.Missing, key)

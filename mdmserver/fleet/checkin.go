@@ -42,13 +42,17 @@ func (f *Fleet) AllowUserChannel(ctx context.Context, id Identity, ch Channel) e
 
 // TokenUpdate stores where a channel is woken. The first one completes an enrolment; the first one with a renewed identity completes the
 // renewal and ends the life of the identity before, after a grace of ten minutes. An empty unlockToken leaves the stored one. A device that awaits its
-// configuration in Setup Assistant is woken at once even if nothing waits for it. Errors as of Verify.
+// configuration in Setup Assistant is let go once it has what is assigned to it, and is woken at once even if nothing waits for it. Errors as of Verify.
 func (f *Fleet) TokenUpdate(ctx context.Context, id Identity, ch Channel, push PushInfo, unlockToken []byte, awaitingConfiguration bool) error {
 	return f.identified(ctx, id, ch, speaks, func(tx *txn, c *claim) error {
 		device := c.device
 		before := *device
 		if device.State == adminapi.DevicePending {
 			device.State, device.EnrolledAt = adminapi.DeviceEnrolled, tx.now
+		}
+		awaits := awaitingConfiguration && ch.IsDevice()
+		if awaits {
+			device.Setup.await()
 		}
 		if err := f.activate(tx, c); err != nil {
 			return err
@@ -70,7 +74,7 @@ func (f *Fleet) TokenUpdate(ctx context.Context, id Identity, ch Channel, push P
 		if shows || device.visiblyDiffers(&before) {
 			tx.touch(adminapi.KindDevice, device.ID)
 		}
-		if awaitingConfiguration {
+		if awaits {
 			return tx.wake(device.ID)
 		}
 		return nil
@@ -220,6 +224,7 @@ func end(tx *txn, d *DeviceRow, reason string) error {
 		return err
 	}
 	d.State, d.EndReason, d.EndedAt = adminapi.DeviceEnded, reason, tx.now
+	d.Setup = Setup{ConfiguredAt: d.Setup.ConfiguredAt}
 	d.BootstrapToken, d.UnlockToken, d.DigestSecret, d.Blocked, d.RenewingSince = nil, nil, nil, nil, zeroTime
 	tx.touch(adminapi.KindDevice, d.ID)
 	return tx.PutDevice(*d)

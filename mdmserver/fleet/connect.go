@@ -34,12 +34,14 @@ type work struct {
 	targets  []TargetRow
 	removals []RecordRow
 	installs []StateRow
+	// configured: nothing keeps the device in Setup Assistant any more.
+	configured bool
 	// checks are what is to be read back to find drift (Windows).
 	checks []StateRow
 }
 
 func (w *work) empty() bool {
-	return !w.renew && !w.unenroll && len(w.targets)+len(w.removals)+len(w.installs)+len(w.checks) == 0
+	return !w.renew && !w.unenroll && !w.configured && len(w.targets)+len(w.removals)+len(w.installs)+len(w.checks) == 0
 }
 
 // Connect takes a report and returns the channel's next command, nil if there is nothing to do, in one transaction. An unknown or
@@ -103,10 +105,12 @@ func (f *Fleet) newSession(tx *txn, c *claim) (*session, error) {
 	return &session{f: f, tx: tx, device: c.device, channel: channel}, nil
 }
 
-// gather lists all that waits for the channel, whether it may be offered now or not. An ignored device is asked nothing. Windows renews by itself.
+// gather lists all that waits for the channel, whether it may be offered now or not. An ignored device is asked nothing, but it is not kept in Setup
+// Assistant. Windows renews by itself.
 func (s *session) gather() (*work, error) {
 	w := &work{}
 	if s.device.Intent == adminapi.IntentIgnore {
+		w.configured = s.awaits()
 		return w, nil
 	}
 	windows := s.device.Platform == adminapi.PlatformWindows
@@ -125,7 +129,11 @@ func (s *session) gather() (*work, error) {
 	if w.removals, err = s.removals(); err != nil {
 		return nil, err
 	}
-	if w.installs, err = s.tx.OpenStates(s.channel.ID); err != nil || !windows {
+	if w.installs, err = s.tx.OpenStates(s.channel.ID); err != nil {
+		return nil, err
+	}
+	if !windows {
+		w.configured, err = s.isConfigured(w.installs)
 		return w, err
 	}
 	w.checks, err = s.tx.StatesToVerify(s.channel.ID, s.tx.now)
@@ -151,12 +159,13 @@ func (s *session) removals() ([]RecordRow, error) {
 // offerable keeps what may be delivered in this very answer. A renewal and the end of the enrolment open a session or wait for the next one.
 func (w *work) offerable(now time.Time, d *DeviceRow, idle bool) *work {
 	return &work{
-		renew:    w.renew && idle,
-		unenroll: w.unenroll && idle && !d.UnenrollAt.After(now),
-		targets:  slices.DeleteFunc(slices.Clone(w.targets), func(t TargetRow) bool { return !t.offerable(now) }),
-		removals: slices.DeleteFunc(slices.Clone(w.removals), func(r RecordRow) bool { return !r.offerable(now) }),
-		installs: slices.DeleteFunc(slices.Clone(w.installs), func(st StateRow) bool { return !st.offerable(now) }),
-		checks:   slices.DeleteFunc(slices.Clone(w.checks), func(st StateRow) bool { return !st.offerable(now) }),
+		renew:      w.renew && idle,
+		unenroll:   w.unenroll && idle && !d.UnenrollAt.After(now),
+		targets:    slices.DeleteFunc(slices.Clone(w.targets), func(t TargetRow) bool { return !t.offerable(now) }),
+		removals:   slices.DeleteFunc(slices.Clone(w.removals), func(r RecordRow) bool { return !r.offerable(now) }),
+		installs:   slices.DeleteFunc(slices.Clone(w.installs), func(st StateRow) bool { return !st.offerable(now) }),
+		configured: w.configured && d.Setup.offerable(now),
+		checks:     slices.DeleteFunc(slices.Clone(w.checks), func(st StateRow) bool { return !st.offerable(now) }),
 	}
 }
 
@@ -206,6 +215,9 @@ func (s *session) due() bool { return !s.channel.WakeAt.IsZero() && !s.channel.W
 // nobody knows how.
 func (s *session) reoffer() error {
 	if s.channel.IsDevice() {
+		if err := s.reofferConfigured(); err != nil {
+			return err
+		}
 		open, err := s.tx.OpenTargets(s.device.ID)
 		if err != nil {
 			return err

@@ -40,6 +40,8 @@ func (s *session) creditCommand(row *CommandRow, r Report) error {
 		return s.creditRenew(r)
 	case CommandUnenroll:
 		return s.creditUnenroll(r)
+	case CommandConfigured:
+		return s.creditConfigured(r)
 	}
 	return nil
 }

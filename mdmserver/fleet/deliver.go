@@ -45,6 +45,9 @@ func (s *session) deliverFirst(w *work) ([]byte, error) {
 	for _, st := range w.installs {
 		tries = append(tries, func() ([]byte, error) { return s.install(st) })
 	}
+	if w.configured {
+		tries = append(tries, s.configure)
+	}
 	for _, try := range tries {
 		command, err := try()
 		if err != nil || command != nil {

@@ -57,6 +57,7 @@ func (d *DeviceRow) describe() adminapi.Device {
 		IdentityNotAfter: d.IdentityNotAfter, RenewingSince: d.RenewingSince, Token: d.Token, TokenLabels: d.TokenLabels,
 		Ignored: d.Intent == adminapi.IntentIgnore, Unenrolling: d.Intent == adminapi.IntentUnenroll, Responding: d.State != adminapi.DeviceEnded && !d.Silent, LastSeen: d.LastSeen,
 		HasBootstrapToken: d.BootstrapToken != nil, HasUnlockToken: d.UnlockToken != nil, Blocked: d.Blocked,
+		Automated: d.Automated, AwaitingConfiguration: d.Setup.Awaiting, ConfiguredAt: d.Setup.ConfiguredAt,
 		UserPrincipalName: d.UserPrincipalName, Authentication: d.Authentication, LastError: d.LastError, LastDrift: d.LastDrift,
 	}
 }
@@ -91,7 +92,7 @@ func (f *Fleet) fullDevice(tx *txn, d *DeviceRow) (adminapi.Device, error) {
 // visiblyDiffers says whether the manager would see a difference in what a check-in can change.
 func (d *DeviceRow) visiblyDiffers(before *DeviceRow) bool {
 	return d.State != before.State || !d.IdentityNotAfter.Equal(before.IdentityNotAfter) || !d.RenewingSince.Equal(before.RenewingSince) ||
-		(d.UnlockToken != nil) != (before.UnlockToken != nil)
+		(d.UnlockToken != nil) != (before.UnlockToken != nil) || d.Setup.Awaiting != before.Setup.Awaiting
 }
 
 // PutIntents stores what is wanted of enrolments.

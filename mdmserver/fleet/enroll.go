@@ -117,10 +117,14 @@ func (f *Fleet) RedeemChallenge(ctx context.Context, secret, publicKeySHA256 str
 	return der, err
 }
 
-// openEnrolment counts the token's use and stores the new enrolment; for a renewal it looks whether the enrolment still lives.
+// openEnrolment counts the token's use and stores the new enrolment; for a renewal it looks whether the enrolment still lives, and in Setup Assistant
+// whether the device is still listed.
 func openEnrolment(tx *txn, ch *ChallengeRow) error {
 	if ch.Renewal {
 		return renewable(tx, ch.EnrollmentID)
+	}
+	if ch.Automated != "" {
+		return openAutomated(tx, ch)
 	}
 	token, err := tx.Token(ch.Token)
 	if err != nil {
@@ -295,7 +299,7 @@ func (f *Fleet) startEnrolment(tx *txn, c *claim, facts DeviceFacts, topic strin
 	}
 	device := DeviceRow{
 		ID: c.channel.DeviceID, Platform: c.channel.Kind.platform(), Kind: enrollmentKind(c.channel.Kind), State: adminapi.DevicePending, EnrollmentID: c.issued.ID,
-		Facts: facts, Token: c.issued.Token, TokenLabels: c.issued.Labels, Bound: c.issued.boundTo(c.channel.DeviceID, facts), Params: c.issued.Params,
+		Facts: facts, Token: c.issued.Token, TokenLabels: c.issued.Labels, Automated: c.issued.Automated, UserPrincipalName: c.issued.UserPrincipalName, Bound: c.issued.boundTo(c.channel.DeviceID, facts), Params: c.issued.Params,
 		Intent: adminapi.IntentManage, Fingerprint: c.identity.Fingerprint, IdentityNotBefore: c.identity.NotBefore,
 		IdentityNotAfter: c.identity.NotAfter, RenewAt: f.renewAt(c.identity), LastSeen: tx.now,
 	}

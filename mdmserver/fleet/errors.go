@@ -20,6 +20,8 @@ var (
 	ErrTokenExhausted = wrap(ErrTokenUnusable, "it is used up")
 	ErrTokenPlatform  = wrap(ErrTokenUnusable, "it is not for devices of this platform")
 	ErrTokenDevice    = wrap(ErrTokenUnusable, "it is for another device")
+	// ErrNotListed: the device is not one of the automated enrolment, or there is no such automated enrolment.
+	ErrNotListed = errors.New("the device is not listed for the automated enrolment")
 	// ErrChallenge: the SCEP challenge or sign-in ticket is unknown, expired or was redeemed with another key.
 	ErrChallenge = errors.New("the challenge is unknown, expired or used")
 	// ErrNotDue: the certificate of a Windows device is not to be renewed yet.

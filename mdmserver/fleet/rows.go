@@ -19,12 +19,15 @@ type ChallengeRow struct {
 	SecretHash   string
 	EnrollmentID string
 	Renewal      bool
-	// Token is the token that minted it; empty for a renewal.
+	// Token is the token that minted it; empty for a renewal and in Setup Assistant.
 	Token     adminapi.Key
 	Params    EnrollmentParams
 	ExpiresAt time.Time
 	// UserPrincipalName is who signed in; empty without a sign-in.
 	UserPrincipalName string
+	// Automated is the automated enrolment that minted it, SerialNumber the device that it is for; both are empty otherwise.
+	Automated    adminapi.Key
+	SerialNumber string
 	// PublicKey is the hash of the key that redeemed it, Certificate what it got (DER).
 	PublicKey   string
 	Certificate []byte
@@ -37,11 +40,28 @@ type EnrollmentRow struct {
 	DeviceID string
 	Token    adminapi.Key
 	Labels   map[string]string
-	// SerialNumber and UDID are the device that the token was for, if it was for one.
+	// SerialNumber and UDID are the device that the token was for, if it was for one, and the one that asked in Setup Assistant.
 	SerialNumber string
 	UDID         string
 	Params       EnrollmentParams
 	IssuedAt     time.Time
+	// Automated is the automated enrolment, in the place of Token. UserPrincipalName is who signed in then.
+	Automated         adminapi.Key
+	UserPrincipalName string
+}
+
+// AutomatedRow is an automated enrolment without its devices.
+type AutomatedRow struct {
+	Key      adminapi.Key
+	Digest   string
+	Profiles []adminapi.AutomatedProfile
+}
+
+// AutomatedDeviceRow is a device that may enrol with an automated enrolment. Profile is empty or the name of one of its profiles.
+type AutomatedDeviceRow struct {
+	SerialNumber string
+	Automated    adminapi.Key
+	Profile      string
 }
 
 // IdentityRow is an issued certificate.
@@ -71,7 +91,9 @@ type DeviceRow struct {
 	Facts        DeviceFacts
 	Token        adminapi.Key
 	TokenLabels  map[string]string
-	// Bound is true when the token was for this very device.
+	// Automated is the automated enrolment by which it enrolled.
+	Automated adminapi.Key
+	// Bound is true when the token was for this very device, or the automated enrolment.
 	Bound  bool
 	Params EnrollmentParams
 	Intent adminapi.Intent
@@ -93,12 +115,26 @@ type DeviceRow struct {
 	BootstrapToken []byte
 	UnlockToken    []byte
 
-	// Of Windows devices only. DigestSecret is sealed.
+	// Setup is how far the device came in Setup Assistant (Apple).
+	Setup Setup
+	// UserPrincipalName is who signed in.
 	UserPrincipalName string
-	DigestSecret      []byte
-	Authentication    adminapi.ManagementAuthentication
-	LastError         *adminapi.DeviceError
-	LastDrift         *adminapi.Drift
+
+	// Of Windows devices only. DigestSecret is sealed.
+	DigestSecret   []byte
+	Authentication adminapi.ManagementAuthentication
+	LastError      *adminapi.DeviceError
+	LastDrift      *adminapi.Drift
+}
+
+// Setup is how far a device came in Setup Assistant, in one enrolment. The offer is that of DeviceConfigured.
+type Setup struct {
+	// Awaiting is true from the TokenUpdate that says so until DeviceConfigured is acknowledged, which happened at ConfiguredAt.
+	Awaiting     bool
+	ConfiguredAt time.Time
+	// Assigned is true once the manager has told what the device should have.
+	Assigned bool
+	Offer
 }
 
 // ChannelRow is an enrolment channel and how it is woken.
@@ -202,6 +238,8 @@ const (
 	CommandAction   CommandKind = "Action"
 	CommandRenew    CommandKind = "Renew"
 	CommandUnenroll CommandKind = "Unenroll"
+	// CommandConfigured lets the device leave Setup Assistant.
+	CommandConfigured CommandKind = "Configured"
 )
 
 // CommandRow is the command last sent for (ChannelID, Kind, Key) and not finally answered. An answer is credited to what stands here.
@@ -209,7 +247,7 @@ type CommandRow struct {
 	UUID      string
 	ChannelID string
 	Kind      CommandKind
-	// Key is the artifact, the identifier or the action's ID; empty for Renew and Unenroll.
+	// Key is the artifact, the identifier or the action's ID; empty for Renew, Unenroll and Configured.
 	Key string
 	// Digest and Identifier are those of an install.
 	Digest     string

@@ -33,6 +33,19 @@ type EnrolmentTx interface {
 	PutToken(TokenRow) error
 	DeleteToken(key adminapi.Key) error
 
+	// Automated is an automated enrolment, AutomatedDevice the device with a serial number, AutomatedDevices are all of one enrolment by serial number.
+	Automated(key adminapi.Key) (*AutomatedRow, error)
+	Automateds(after string, limit int) ([]AutomatedRow, error)
+	PutAutomated(AutomatedRow) error
+	// DeleteAutomated forgets an automated enrolment with its devices.
+	DeleteAutomated(key adminapi.Key) error
+	AutomatedDevice(serialNumber string) (*AutomatedDeviceRow, error)
+	AutomatedDevices(key adminapi.Key) ([]AutomatedDeviceRow, error)
+	CountAutomatedDevices(key adminapi.Key) (int, error)
+	// PutAutomatedDevices puts any number, taking them over from other automated enrolments. DeleteAutomatedDevices leaves devices of others alone.
+	PutAutomatedDevices([]AutomatedDeviceRow) error
+	DeleteAutomatedDevices(key adminapi.Key, serialNumbers []string) error
+
 	// Agent finds an agent by the hash of its node key, AgentsOn those with the hardware UUID, if it is not empty.
 	Agent(nodeKeyHash string) (*AgentRow, error)
 	AgentsOn(hardwareUUID string) ([]AgentRow, error)

@@ -110,6 +110,8 @@ type Delivery struct {
 	Remove      *Remove
 	Action      *ActionDelivery
 	Renewal     *Renewal
+	// Configured lets the device leave Setup Assistant.
+	Configured *Configured
 }
 
 // Install installs an artifact.
@@ -133,6 +135,9 @@ type ActionDelivery struct {
 	PIN         string
 	UnlockToken []byte
 }
+
+// Configured is the command DeviceConfigured, which holds nothing.
+type Configured struct{}
 
 // Renewal reinstalls the enrolment profile with a challenge for the same enrolment.
 type Renewal struct {

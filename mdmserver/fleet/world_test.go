@@ -53,7 +53,7 @@ func (c *clock) advance(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// encoder fails for the artifacts and request types in broken.
+// encoder fails for the artifacts and request types in broken, and for DeviceConfigured as "configured".
 type encoder struct{ broken map[string]error }
 
 func (e *encoder) Encode(d fleet.Delivery) ([]byte, error) {
@@ -62,6 +62,9 @@ func (e *encoder) Encode(d fleet.Delivery) ([]byte, error) {
 	}
 	if d.Action != nil && e.broken[d.Action.Command.RequestType] != nil {
 		return nil, e.broken[d.Action.Command.RequestType]
+	}
+	if d.Configured != nil && e.broken["configured"] != nil {
+		return nil, e.broken["configured"]
 	}
 	return json.Marshal(d)
 }
@@ -290,6 +293,8 @@ func describe(d *fleet.Delivery) string {
 		return "remove " + d.Remove.Identifier
 	case d.Action != nil:
 		return d.Action.Command.RequestType
+	case d.Configured != nil:
+		return "configured"
 	}
 	return "renew"
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/kubemdm/kubemdm/mdmserver/fleet"
 	"github.com/kubemdm/kubemdm/mdmserver/identity"
 	"github.com/kubemdm/kubemdm/mdmserver/identity/identitytest"
+	"github.com/kubemdm/kubemdm/mdmserver/seal"
 	"github.com/kubemdm/kubemdm/mdmserver/windows"
 	"github.com/kubemdm/kubemdm/mdmserver/windows/csr/csrtest"
 )
@@ -115,9 +116,12 @@ func options() windows.Options {
 		},
 		CAs:          func() []identity.CA { return []identity.CA{k.old, k.active, k.next} },
 		SignInSecret: func() string { return "client-secret" },
-		Fleet:        &enroller{},
-		Now:          func() time.Time { return inSpring },
-		Log:          slog.New(slog.DiscardHandler),
+		Seal: seal.New(func() seal.Keyring {
+			return seal.Keyring{Primary: "k1", Keys: map[string][]byte{"k1": make([]byte, 32)}}
+		}),
+		Fleet: &enroller{},
+		Now:   func() time.Time { return inSpring },
+		Log:   slog.New(slog.DiscardHandler),
 	}
 }
 

@@ -43,11 +43,9 @@ type place struct {
 func newPlace(t *testing.T, adjust func(*serverconfig.SignIn)) *place {
 	t.Helper()
 	p := &place{t: t, fleet: &enroller{}, log: &bytes.Buffer{}, now: inSpring}
-	issuer := httptest.NewUnstartedServer(nil)
-	issuerURL := "https://" + issuer.Listener.Addr().String()
-	var err error
-	p.issuer, err = oidcissuer.New(oidcissuer.Config{
-		URL: issuerURL, ClientID: "kubemdm", ClientSecret: "client-secret", Now: func() time.Time { return p.now },
+	var ca []byte
+	p.issuer, ca = oidcissuer.Start(t, oidcissuer.Config{
+		ClientID: "kubemdm", ClientSecret: "client-secret", Now: func() time.Time { return p.now },
 		Users: map[string]oidcissuer.User{
 			"joe":  {Password: "sesame", Claims: map[string]any{"email": "joe@Example.com", "email_verified": true}},
 			"ann":  {Password: "sesame", Claims: map[string]any{"upn": "ann@example.com", "email": "ann@elsewhere.org"}},
@@ -55,14 +53,7 @@ func newPlace(t *testing.T, adjust func(*serverconfig.SignIn)) *place {
 			"anon": {Password: "sesame"},
 		},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	issuer.Config.Handler = p.issuer
-	issuer.StartTLS()
-	t.Cleanup(issuer.Close)
 	dir := t.TempDir()
-	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: issuer.Certificate().Raw})
 	if err := os.WriteFile(filepath.Join(dir, serverconfig.CAFile), ca, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +61,7 @@ func newPlace(t *testing.T, adjust func(*serverconfig.SignIn)) *place {
 	p.options = options()
 	p.options.Fleet, p.options.Log, p.options.Now = p.fleet, slog.New(slog.NewTextHandler(p.log, nil)), func() time.Time { return p.now }
 	p.options.Config.Host = p.server.Listener.Addr().String()
-	p.options.Config.Windows.SignIn = &serverconfig.SignIn{IssuerURL: issuerURL, ClientID: "kubemdm", Dir: dir, Token: "fleet/people"}
+	p.options.Config.Windows.SignIn = &serverconfig.SignIn{IssuerURL: p.issuer.URL(), ClientID: "kubemdm", Dir: dir, Token: "fleet/people"}
 	if adjust != nil {
 		adjust(p.options.Config.Windows.SignIn)
 	}
@@ -126,15 +117,10 @@ func (p *place) open(query url.Values) page {
 // signIn fills in the issuer's form.
 func (p *place) signIn(form page, user, button string) page {
 	p.t.Helper()
-	fields := url.Values{oidcissuer.FieldUsername: {user}, oidcissuer.FieldPassword: {"sesame"}}
-	if button != "" {
-		fields.Set(button, "1")
-	}
-	r, err := http.NewRequestWithContext(p.t.Context(), http.MethodPost, form.url.String(), strings.NewReader(fields.Encode()))
+	r, err := oidcissuer.Fill(p.t.Context(), form.url, user, "sesame", button)
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	return p.do(r)
 }
 

@@ -42,9 +42,11 @@ type Options struct {
 	CAs func() []identity.CA
 	// SignInSecret returns the secret of the OpenID Connect client. It is called only when Config.Windows.SignIn is set.
 	SignInSecret func() string
-	Fleet        Fleet
-	Now          func() time.Time
-	Log          *slog.Logger
+	// Seal keeps what a browser holds of a sign-in from being read and changed.
+	Seal  fleet.Sealer
+	Fleet Fleet
+	Now   func() time.Time
+	Log   *slog.Logger
 }
 
 // Windows is the Windows side of one server.

@@ -55,6 +55,7 @@ func TestEncode(t *testing.T) {
 			Params:    fleet.EnrollmentParams{ServerURL: "https://mdm.example.com/apple/command"},
 			Challenge: "again",
 		}},
+		"configured":          {Configured: &fleet.Configured{}},
 		"restart":             action(adminapi.AppleRestartDevice, nil),
 		"shut_down":           action(adminapi.AppleShutDownDevice, nil),
 		"applications":        action(adminapi.AppleInstalledApplicationList, nil),

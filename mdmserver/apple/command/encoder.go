@@ -47,6 +47,8 @@ func (e Encoder) command(d fleet.Delivery) (dict, error) {
 	case d.Renewal != nil:
 		profile, err := e.Renew(d.Device.EnrollmentID, *d.Renewal)
 		return installProfile(profile), err
+	case d.Configured != nil:
+		return dict{"RequestType": "DeviceConfigured"}, nil
 	}
 	return nil, errNothing
 }

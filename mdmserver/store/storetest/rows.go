@@ -21,7 +21,10 @@ func fill(v reflect.Value, seed int) {
 	case reflect.Slice:
 		fillSlice(v, seed)
 	case reflect.Map:
-		v.Set(reflect.ValueOf(map[string]string{"label": fmt.Sprint(seed)}))
+		value := reflect.New(v.Type().Elem()).Elem()
+		fill(value, seed)
+		v.Set(reflect.MakeMap(v.Type()))
+		v.SetMapIndex(reflect.ValueOf("label"), value)
 	case reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
 		fill(v.Elem(), seed)
@@ -91,6 +94,7 @@ func (s *suite) rows() {
 		kept(s, func(r *fleet.CommandRow) { r.ChannelID, r.Kind, r.Key, r.UUID = "D", "k", "k", "u" }, tx.PutCommand,
 			func() (*fleet.CommandRow, error) { return tx.Command("u") })
 		kept(s, func(r *fleet.SessionRow) { r.DeviceID = "D" }, tx.PutSession, func() (*fleet.SessionRow, error) { return tx.Session("D") })
+		kept(s, func(r *fleet.AutomatedRow) { r.Key = "ns/a" }, tx.PutAutomated, func() (*fleet.AutomatedRow, error) { return tx.Automated("ns/a") })
 		kept(s, func(r *fleet.AgentRow) { r.NodeKeyHash = "n" }, tx.PutAgent, func() (*fleet.AgentRow, error) { return tx.Agent("n") })
 		kept(s, func(r *fleet.ActionRow) { r.ID, r.Key = "a", "ns/a" }, tx.PutAction, func() (*fleet.ActionRow, error) { return tx.ActionByID("a") })
 		kept(s, func(r *fleet.TargetRow) { r.ActionID, r.DeviceID = "a", "D" }, tx.PutTarget, func() (*fleet.TargetRow, error) { return tx.Target("a", "D") })
@@ -104,6 +108,7 @@ func (s *suite) pages() {
 			s.must(tx.PutDevice(fleet.DeviceRow{ID: k}))
 			s.must(tx.PutArtifact(fleet.ArtifactRow{Key: adminapi.Key(k), Identifier: k}))
 			s.must(tx.PutAction(fleet.ActionRow{ID: k, Key: adminapi.Key(k)}))
+			s.must(tx.PutAutomated(fleet.AutomatedRow{Key: adminapi.Key(k)}))
 		}
 		for _, k := range []string{"b", "d", "a", "c"} {
 			s.must(tx.PutTarget(fleet.TargetRow{ActionID: "a", DeviceID: k}))
@@ -119,6 +124,7 @@ func (s *suite) pages() {
 			want(s, get[[]fleet.DeviceRow](s)(tx.Devices(page.after, page.limit)), deviceID, page.names...)
 			want(s, get[[]fleet.ArtifactRow](s)(tx.Artifacts(page.after, page.limit)), func(r fleet.ArtifactRow) string { return string(r.Key) }, page.names...)
 			want(s, get[[]fleet.ActionRow](s)(tx.Actions(page.after, page.limit)), func(r fleet.ActionRow) string { return string(r.Key) }, page.names...)
+			want(s, get[[]fleet.AutomatedRow](s)(tx.Automateds(page.after, page.limit)), func(r fleet.AutomatedRow) string { return string(r.Key) }, page.names...)
 			want(s, get[[]fleet.TargetRow](s)(tx.Targets("a", page.after, page.limit)), func(r fleet.TargetRow) string { return r.DeviceID }, page.names...)
 		}
 	})

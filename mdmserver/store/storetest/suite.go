@@ -39,6 +39,7 @@ func Run(t *testing.T, open func(t *testing.T) fleet.Store) {
 		"targets":          (*suite).targets,
 		"forgetting":       (*suite).forgetting,
 		"dirty rows":       (*suite).dirtyRows,
+		"automated":        (*suite).automated,
 		"agents":           (*suite).agents,
 		"stranded agents":  (*suite).strandedAgents,
 		"nodes":            (*suite).nodes,
