@@ -17,7 +17,7 @@ import (
 
 // SetupAll registers the webhook of every kind that has one with mgr's webhook server.
 func SetupAll(mgr ctrl.Manager) error {
-	return errors.Join(setupProfile(mgr), setupDeviceCommand(mgr), setupEnrollmentToken(mgr), setupAPNSCertificate(mgr))
+	return errors.Join(setupProfile(mgr), setupDeviceCommand(mgr), setupEnrollmentToken(mgr), setupAPNSCertificate(mgr), setupAutomatedEnrollment(mgr))
 }
 
 func setup[T client.Object](mgr ctrl.Manager, object T, validate func(T) field.ErrorList) error {

@@ -12,6 +12,9 @@ const (
 	DeviceResponding = "Responding"
 	// DeviceProfilesApplied is False while the device refuses a Profile, and True otherwise. Profiles that have not reached it yet do not count.
 	DeviceProfilesApplied = "ProfilesApplied"
+	// DeviceConfigured is False while a device waits in Setup Assistant for its Profiles, True once it was told that it is configured, and absent of
+	// devices that do not wait.
+	DeviceConfigured = "DeviceConfigured"
 	// DeviceReenrolmentBlocked is True after somebody tried to enrol this device a second time with a new identity, and absent otherwise.
 	DeviceReenrolmentBlocked = "ReenrolmentBlocked"
 	// DeviceRenewalDue is True while a PC is late with the renewal of its certificate: more than half of renewBefore of spec.windows.identity of its
@@ -49,6 +52,9 @@ const (
 	// DeviceIdentityTaken: a new identity asked for a device whose enrolment is live. If that was you: annotate the Device with
 	// mdm.kubemdm.io/release: <status.enrollment.id>, or enrol it with a token whose deviceRef names it. If it was not: nothing happened to the device.
 	DeviceIdentityTaken = "IdentityTaken"
+	// DeviceAwaitingConfiguration: the device waits in Setup Assistant until the Profiles that it should have are on it. Wait; status.failing names those
+	// that it refuses, which do not hold it.
+	DeviceAwaitingConfiguration = "AwaitingConfiguration"
 	// DeviceRenewalLate: the PC has not renewed its certificate. See that it is on and reaches the server before the certificate expires.
 	DeviceRenewalLate = "RenewalLate"
 	// DeviceIdentityExpired: the PC's certificate has expired. Enrol it again.

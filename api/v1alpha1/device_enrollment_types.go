@@ -56,6 +56,16 @@ type DeviceEnrollment struct {
 	// +kubebuilder:validation:MaxLength=253
 	Token string `json:"token,omitempty"`
 
+	// automatedEnrollment is the AutomatedEnrollment by which the device enrolled, if it did.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	AutomatedEnrollment string `json:"automatedEnrollment,omitempty"`
+
+	// configuredAt is when the device was told that it is configured and left Setup Assistant, if it waited for that.
+	// +optional
+	ConfiguredAt *metav1.Time `json:"configuredAt,omitempty"`
+
 	// endReason is CheckedOut (its user removed the enrolment), Wiped, Unenrolled or Released.
 	// +optional
 	// +kubebuilder:validation:MinLength=1

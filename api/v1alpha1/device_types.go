@@ -87,6 +87,10 @@ type DeviceSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="enrollmentID is immutable once set"
 	EnrollmentID string `json:"enrollmentID,omitempty"`
 
+	// listing is what Apple Business Manager says of the device. The operator writes it for devices of an AutomatedEnrollment: leave it out of manifests.
+	// +optional
+	Listing *AppleListing `json:"listing,omitempty"`
+
 	// deletionPolicy is what becomes of the enrolment when this object is deleted.
 	// +optional
 	// +kubebuilder:default=Retain
@@ -95,7 +99,7 @@ type DeviceSpec struct {
 
 // DeviceOrigin tells how a Device came to be.
 //
-// +kubebuilder:validation:Enum=Declared;Discovered
+// +kubebuilder:validation:Enum=Declared;Discovered;Listed
 type DeviceOrigin string
 
 // The origins of a Device.
@@ -104,6 +108,8 @@ const (
 	DeviceDeclared DeviceOrigin = "Declared"
 	// DeviceDiscovered was made by the operator when the device enrolled.
 	DeviceDiscovered DeviceOrigin = "Discovered"
+	// DeviceListed was made by the operator for a device that an AutomatedEnrollment lists. One that a person declares takes its place.
+	DeviceListed DeviceOrigin = "Listed"
 )
 
 // EscrowedSecret is a secret of a device that the server keeps.
@@ -127,7 +133,7 @@ type DeviceStatus struct {
 	// +optional
 	Platform Platform `json:"platform,omitempty"`
 
-	// origin tells whether the object was declared or discovered.
+	// origin tells whether the object was declared, discovered or listed.
 	// +optional
 	Origin DeviceOrigin `json:"origin,omitempty"`
 
@@ -153,7 +159,7 @@ type DeviceStatus struct {
 	// +optional
 	Identity *DeviceCertificate `json:"identity,omitempty"`
 
-	// userPrincipalName is who signed in to enrol a PC, if somebody did.
+	// userPrincipalName is who signed in to enrol the device, if somebody did.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256

@@ -24,6 +24,7 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 		&Device{}, &DeviceList{},
 		&Profile{}, &ProfileList{},
 		&DeviceCommand{}, &DeviceCommandList{},
+		&AutomatedEnrollment{}, &AutomatedEnrollmentList{},
 	)
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil

@@ -26,7 +26,7 @@ const (
 	MDMServerIssuing = "Issuing"
 	// MDMServerRotating: a new generation of the device-identity CA (Apple) or of the WSTEP CA (Windows) is on its way; the message says of which. Wait.
 	MDMServerRotating = "Rotating"
-	// MDMServerCertificateInvalid: a certificate in the Secret of spec.tls or of spec.windows.signIn cannot be used; the message says why. Replace it.
+	// MDMServerCertificateInvalid: a certificate in the Secret of spec.tls, spec.apple.signIn or spec.windows.signIn cannot be used; the message says why. Replace it.
 	MDMServerCertificateInvalid = "CertificateInvalid"
 	// MDMServerCertificateExpired: the serving certificate has expired and devices refuse the server. Renew it; see its issuer if cert-manager should have.
 	MDMServerCertificateExpired = "CertificateExpired"

@@ -220,6 +220,14 @@ type AppleServer struct {
 	// +kubebuilder:validation:XValidation:rule="(self / 128) % 2 == 0 || (self / 64) % 2 == 1",message="right 128 (install provisioning profiles) needs right 64 (inspect provisioning profiles)"
 	AccessRights int32 `json:"accessRights,omitempty"`
 
+	// signIn is where people sign in when a setup-assistant profile of an AutomatedEnrollment asks them to; absent: none may ask.
+	// +optional
+	SignIn *SignIn `json:"signIn,omitempty"`
+
+	// deviceCAConfigMapRef are the certificates (PEM) of the CAs that vouch for devices in Setup Assistant; absent: Apple's. Change it only for tests.
+	// +optional
+	DeviceCAConfigMapRef *KeyReference `json:"deviceCAConfigMapRef,omitempty"`
+
 	// push configures the way to Apple's push service.
 	// +optional
 	// +kubebuilder:default={}

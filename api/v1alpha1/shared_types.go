@@ -19,7 +19,8 @@ const (
 	// AnnotationRelease on a Device ends the enrolment that its value names (status.enrollment.id) at the server, so that a new identity may
 	// enrol the device. It hits no other enrolment.
 	AnnotationRelease = "mdm.kubemdm.io/release"
-	// AnnotationRenew on an APNSCertificate starts a new request for every new value, and gives up the one that waits.
+	// AnnotationRenew on an APNSCertificate starts a new request for every new value, and gives up the one that waits. On an AutomatedEnrollment it makes a
+	// new key pair, beside the one in use until a token for it is accepted.
 	AnnotationRenew = "mdm.kubemdm.io/renew"
 	// AnnotationResendRequest on an APNSCertificate sends the request that waits to mdmcert.download again for every new value.
 	AnnotationResendRequest = "mdm.kubemdm.io/resend-request"
@@ -35,6 +36,13 @@ const (
 	LabelServer = "mdm.kubemdm.io/server"
 	// LabelDiscovered with the value "true" tells a Device that a controller made of an enrolment from those that people declare.
 	LabelDiscovered = "mdm.kubemdm.io/discovered"
+	// LabelAutomatedEnrollment names the AutomatedEnrollment that lists the Device.
+	LabelAutomatedEnrollment = "mdm.kubemdm.io/automated-enrollment"
+	// LabelFamily and LabelModel are what Apple says of a listed Device (Mac, MacBook-Pro-14): with "-" for what a label cannot hold.
+	LabelFamily = "mdm.kubemdm.io/family"
+	LabelModel  = "mdm.kubemdm.io/model"
+	// LabelListing is Listed, or Left once Apple does not list the Device any more.
+	LabelListing = "mdm.kubemdm.io/listing"
 )
 
 // Object is what all kinds of this package have in common; controllers run every kind through the same engine by it.
@@ -94,6 +102,7 @@ func Patience(reason string) bool {
 	return slices.Contains([]string{
 		ReasonPending, ReasonDeleting, MDMServerRotating, MDMServerRollingOut, DeviceEnrollmentPending, ProfileRollingOut, ProfileRemoving, DeviceCommandRunning,
 		APNSCertificateAwaitingVendor, APNSCertificateAwaitingMail, APNSCertificateAwaitingUpload, APNSCertificateAwaitingCertificate,
+		AutomatedEnrollmentAwaitingToken, AutomatedEnrollmentSyncing, AutomatedEnrollmentThrottled, DeviceAwaitingConfiguration,
 	}, reason)
 }
 

@@ -40,7 +40,7 @@ type Reconciler struct {
 // scope is what one step hands to the next.
 type scope struct {
 	object *mdmv1alpha1.APNSCertificate
-	store  *keyring
+	store  store
 	live   *x509.Certificate        // the certificate in use, nil before the first one
 	csr    *x509.CertificateRequest // the request that waits, nil if none does
 	// keyless is why there is no key to request a certificate with.

@@ -2,7 +2,6 @@ package apnscertificate
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -12,13 +11,9 @@ import (
 	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
 	"github.com/kubemdm/kubemdm/controllers/internal/certs"
 	"github.com/kubemdm/kubemdm/controllers/internal/loop"
+	"github.com/kubemdm/kubemdm/controllers/internal/remind"
 	"github.com/kubemdm/kubemdm/internal/pushcert"
 )
-
-const day = 24 * time.Hour
-
-// thresholds are the times before the end at which people are reminded once the renewal has begun.
-var thresholds = []time.Duration{60 * day, 30 * day, 14 * day, 7 * day, day}
 
 // topic shows the facts of the certificate in use, and refuses another topic than the one that enrolled devices know.
 func (r *Reconciler) topic(_ context.Context, s *scope, report *loop.Report) error {
@@ -51,15 +46,12 @@ func (r *Reconciler) expiry(_ context.Context, s *scope, report *loop.Report) er
 		return nil
 	}
 	left := s.live.NotAfter.Sub(r.Clock.Now())
-	passed, next := reminder(left, s.object.Spec.RenewBefore.Duration)
+	passed, next := remind.Reminder(left, s.object.Spec.RenewBefore.Duration)
 	report.Again(left - next)
 	if passed == 0 {
 		return nil
 	}
-	message := fmt.Sprintf("less than %d days are left: %s", days(passed), renewCure)
-	if days(passed) == 1 {
-		message = "less than 1 day is left: " + renewCure
-	}
+	message := remind.Left(passed) + ": " + renewCure
 	was := meta.FindStatusCondition(s.object.Status.Conditions, mdmv1alpha1.APNSCertificateNotExpiring)
 	if was != nil && was.Reason == mdmv1alpha1.APNSCertificateExpiring && was.Message != message {
 		r.Events.Eventf(s.object, nil, corev1.EventTypeWarning, was.Reason, "Reconcile", "%s", message)
@@ -70,23 +62,6 @@ func (r *Reconciler) expiry(_ context.Context, s *scope, report *loop.Report) er
 
 // renewCure is how a certificate is renewed, in one line.
 const renewCure = "renew it at identity.apple.com with the same Apple Account, by Renew and not by Create; status.nextStep leads through it"
-
-// reminder returns the time before the end that was passed last (0: none) and the one to come (0: the end). The first is the beginning of the renewal.
-func reminder(left, renewBefore time.Duration) (passed, next time.Duration) {
-	for _, t := range append([]time.Duration{renewBefore}, thresholds...) {
-		switch {
-		case t > renewBefore:
-		case left > t:
-			return passed, t
-		default:
-			passed = t
-		}
-	}
-	return passed, 0
-}
-
-// days of a duration, a begun one counted whole.
-func days(d time.Duration) int { return int((d + day - 1) / day) }
 
 // date is how messages tell a time.
 func date(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -6,14 +6,11 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"maps"
-	"reflect"
 	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
+	"github.com/kubemdm/kubemdm/controllers/internal/keyring"
 	"github.com/kubemdm/kubemdm/controllers/internal/owned"
 	"github.com/kubemdm/kubemdm/internal/keys"
 	"github.com/kubemdm/kubemdm/internal/pushcert"
@@ -40,53 +37,20 @@ const (
 // keyFiles are the files that hold a private key: itself, or where it is.
 var keyFiles = []string{serverconfig.KeyFile, serverconfig.KeyURIFile, serverconfig.KeyPINFile, fileAWSRole}
 
-// keyring is the Secret with the pair in use and the request that waits. Nothing in it is ever made twice. It has no owner reference: an
-// APNSCertificate that is deleted by mistake must not take the key along.
-type keyring struct {
-	*corev1.Secret
-	stored *corev1.Secret // as the API server has it; nil: not yet
-}
+// store is the Secret with the pair in use and the request that waits. Nothing in it is ever made twice.
+type store struct{ *keyring.Keyring }
 
 // openKeyring reads the Secret, or begins an empty one. taken is true when it is somebody else's.
-func (r *Reconciler) openKeyring(ctx context.Context, c *mdmv1alpha1.APNSCertificate) (k *keyring, taken bool, err error) {
-	secret, err := owned.GetSecret(ctx, r.Client, c.Namespace, c.KeySecretName())
-	if err != nil {
-		return nil, false, err
-	}
-	if secret == nil {
-		return &keyring{Secret: &corev1.Secret{
-			ObjectMeta: metav1.ObjectMeta{Namespace: c.Namespace, Name: c.KeySecretName(), Labels: map[string]string{owned.LabelManagedBy: owned.ManagedBy}},
-			Data:       map[string][]byte{},
-		}}, false, nil
-	}
-	k = &keyring{Secret: secret.DeepCopy(), stored: secret}
-	if k.Data == nil {
-		k.Data = map[string][]byte{}
-	}
-	return k, secret.Labels[owned.LabelManagedBy] != owned.ManagedBy, nil
+func (r *Reconciler) openKeyring(ctx context.Context, c *mdmv1alpha1.APNSCertificate) (store, bool, error) {
+	k, taken, err := keyring.Open(ctx, r.Client, c.Namespace, c.KeySecretName())
+	return store{k}, taken, err
 }
 
-// save writes the Secret if it changed. A Secret that somebody else changed meanwhile is a conflict, after which all is read again.
-func (r *Reconciler) save(ctx context.Context, k *keyring) error {
-	var err error
-	switch {
-	case k.stored == nil && len(k.Data) == 0:
-		return nil
-	case k.stored == nil:
-		err = r.Client.Create(ctx, k.Secret)
-	case reflect.DeepEqual(k.stored.Data, k.Data):
-		return nil
-	default:
-		err = r.Client.Update(ctx, k.Secret)
-	}
-	if err == nil {
-		k.stored = k.DeepCopy()
-	}
-	return err
-}
+// save writes the Secret if it changed.
+func (r *Reconciler) save(ctx context.Context, k store) error { return k.Save(ctx, r.Client) }
 
 // certificate is the one in use, nil if there is none.
-func (k *keyring) certificate() *x509.Certificate {
+func (k store) certificate() *x509.Certificate {
 	chain, err := pushcert.ReadCertificates(k.Data[serverconfig.CertFile])
 	if err != nil {
 		return nil
@@ -95,20 +59,20 @@ func (k *keyring) certificate() *x509.Certificate {
 }
 
 // use puts a certificate into use with the files of its key, and ends the request that waits.
-func (k *keyring) use(leaf *x509.Certificate, key map[string][]byte) {
+func (k store) use(leaf *x509.Certificate, key map[string][]byte) {
 	k.dropRequest()
 	k.put(leaf, key)
 }
 
 // put puts a certificate with the files of its key in the place of the pair that was there.
-func (k *keyring) put(leaf *x509.Certificate, key map[string][]byte) {
+func (k store) put(leaf *x509.Certificate, key map[string][]byte) {
 	maps.DeleteFunc(k.Data, func(name string, _ []byte) bool { return slices.Contains(keyFiles, name) })
 	k.Data[serverconfig.CertFile] = certificatePEM(leaf)
 	maps.Copy(k.Data, key)
 }
 
 // key returns the files of the key behind a prefix: "" for the one in use.
-func (k *keyring) key(prefix string) map[string][]byte {
+func (k store) key(prefix string) map[string][]byte {
 	files := map[string][]byte{}
 	for _, name := range keyFiles {
 		if content, ok := k.Data[prefix+name]; ok {
@@ -119,12 +83,12 @@ func (k *keyring) key(prefix string) map[string][]byte {
 }
 
 // has says whether there is a key behind a prefix.
-func (k *keyring) has(prefix string) bool {
+func (k store) has(prefix string) bool {
 	return len(k.Data[prefix+serverconfig.KeyFile]) > 0 || len(k.Data[prefix+serverconfig.KeyURIFile]) > 0
 }
 
 // dropRequest forgets the request that waits.
-func (k *keyring) dropRequest() {
+func (k store) dropRequest() {
 	maps.DeleteFunc(k.Data, func(name string, _ []byte) bool { return strings.HasPrefix(name, requestPrefix) })
 }
 

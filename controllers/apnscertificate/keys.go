@@ -10,6 +10,7 @@ import (
 
 	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
 	"github.com/kubemdm/kubemdm/controllers/internal/certs"
+	"github.com/kubemdm/kubemdm/controllers/internal/keyring"
 	"github.com/kubemdm/kubemdm/controllers/internal/loop"
 	"github.com/kubemdm/kubemdm/controllers/internal/owned"
 	"github.com/kubemdm/kubemdm/controllers/internal/source"
@@ -25,14 +26,14 @@ const keyBits = 2048
 // keys watches over the keys, and makes one when a request is due.
 func (r *Reconciler) keys(ctx context.Context, s *scope, report *loop.Report) error {
 	report.Again(recheck)
-	store, taken, err := r.openKeyring(ctx, s.object)
+	opened, taken, err := r.openKeyring(ctx, s.object)
 	if err != nil {
 		return err
 	}
 	if taken {
-		return loop.Stall(mdmv1alpha1.APNSCertificateSecretTaken, "the Secret %s exists and belongs to something else: delete it, or choose another name for the APNSCertificate", store.Name)
+		return loop.Stall(mdmv1alpha1.APNSCertificateSecretTaken, "the Secret %s exists and belongs to something else: delete it, or choose another name for the APNSCertificate", opened.Name)
 	}
-	s.store = store
+	s.store = opened
 	restored, err := r.restore(ctx, s)
 	if err != nil {
 		return err
@@ -79,7 +80,7 @@ func (r *Reconciler) restore(ctx context.Context, s *scope) (bool, error) {
 		if copied == nil {
 			continue
 		}
-		pair := keyring{Secret: copied}
+		pair := store{&keyring.Keyring{Secret: copied}}
 		if leaf := pair.certificate(); leaf == nil || certs.Fingerprint(leaf) != fingerprint || !pair.has("") {
 			continue
 		}

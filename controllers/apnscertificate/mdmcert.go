@@ -122,7 +122,7 @@ type mailing struct {
 }
 
 // mailingOf returns the zero value when nothing was sent yet.
-func mailingOf(k *keyring) mailing {
+func mailingOf(k store) mailing {
 	var m mailing
 	if json.Unmarshal(k.Data[fileSent], &m) != nil {
 		return mailing{}

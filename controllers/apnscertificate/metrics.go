@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
+	"github.com/kubemdm/kubemdm/controllers/internal/remind"
 )
 
 // collectTimeout bounds one scrape; the list comes from the cache.
@@ -55,9 +56,9 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 			send(waitingDesc, float64(at.Unix()))
 		}
 		if end := item.Status.NotAfter; end != nil {
-			passed, _ := reminder(end.Sub(c.Clock.Now()), item.Spec.RenewBefore.Duration)
+			passed, _ := remind.Reminder(end.Sub(c.Clock.Now()), item.Spec.RenewBefore.Duration)
 			send(expiryDesc, float64(end.Unix()))
-			send(reminderDesc, float64(days(passed)))
+			send(reminderDesc, float64(remind.Days(passed)))
 		}
 	}
 }

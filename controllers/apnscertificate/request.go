@@ -61,7 +61,7 @@ func (r *Reconciler) makeRequest(ctx context.Context, s *scope) error {
 }
 
 // requestKey returns the files of the key of the request that waits.
-func requestKey(k *keyring) map[string][]byte { return k.key(requestPrefix) }
+func requestKey(k store) map[string][]byte { return k.key(requestPrefix) }
 
 // showRequest puts the request that waits into the status.
 func (s *scope) showRequest(now func() time.Time) {

@@ -50,6 +50,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, d *mdmv1alpha1.Device) (ctrl
 			s.step(mdmv1alpha1.DeviceEnrolled, r.enrolled),
 			s.step(mdmv1alpha1.DeviceResponding, r.responding),
 			s.step(mdmv1alpha1.DeviceProfilesApplied, r.profilesApplied),
+			s.step(mdmv1alpha1.DeviceConfigured, r.configured),
 			s.step(mdmv1alpha1.DeviceReenrolmentBlocked, r.reenrolmentBlocked),
 			s.step(mdmv1alpha1.DeviceRenewalDue, r.renewalDue),
 			s.step("", r.label),

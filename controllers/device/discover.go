@@ -2,11 +2,8 @@ package device
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -57,9 +54,13 @@ func (r *Roster) create(ctx context.Context, server types.NamespacedName, d admi
 }
 
 func discovered(server types.NamespacedName, d adminapi.Device) *mdmv1alpha1.Device {
+	id := d.ID
+	if d.SerialNumber != "" {
+		id = d.SerialNumber
+	}
 	device := &mdmv1alpha1.Device{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: server.Namespace, Name: discoveredName(server.Name, d),
+			Namespace: server.Namespace, Name: roster.DiscoveredName(server.Name, d.Platform, id),
 			Labels: map[string]string{mdmv1alpha1.LabelDiscovered: "true"}, Finalizers: []string{mdmv1alpha1.Finalizer},
 		},
 		Spec: mdmv1alpha1.DeviceSpec{
@@ -71,16 +72,4 @@ func discovered(server types.NamespacedName, d adminapi.Device) *mdmv1alpha1.Dev
 		device.Spec.EnrollmentID = d.ID
 	}
 	return device
-}
-
-// discoveredName names a device for ever: it has the same name after another enrolment or in a restored cluster. It tells no serial number, since
-// names of objects stand in logs and events.
-func discoveredName(server string, d adminapi.Device) string {
-	id := d.ID
-	if d.SerialNumber != "" {
-		id = d.SerialNumber
-	}
-	platform := string(d.Platform)
-	sum := sha256.Sum256([]byte(server + "/" + platform + "/" + id))
-	return strings.ToLower(platform) + "-" + hex.EncodeToString(sum[:])[:10]
 }

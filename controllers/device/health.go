@@ -38,6 +38,18 @@ func (r *Reconciler) profilesApplied(_ context.Context, s *scope, report *loop.R
 	return nil
 }
 
+// configured speaks of devices that wait in Setup Assistant, or did.
+func (r *Reconciler) configured(_ context.Context, s *scope, report *loop.Report) error {
+	switch {
+	case s.device == nil || s.device.State != adminapi.DeviceEnrolled:
+	case s.device.AwaitingConfiguration:
+		report.False(mdmv1alpha1.DeviceAwaitingConfiguration, "the device waits in Setup Assistant until the Profiles that it should have are on it")
+	case !s.device.ConfiguredAt.IsZero():
+		report.True(mdmv1alpha1.ReasonReady, "the device was let out of Setup Assistant")
+	}
+	return nil
+}
+
 func (r *Reconciler) reenrolmentBlocked(_ context.Context, s *scope, report *loop.Report) error {
 	if s.device == nil || s.device.Blocked == nil {
 		return nil

@@ -2,17 +2,15 @@ package device
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"maps"
 	"strings"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
 	"github.com/kubemdm/kubemdm/controllers/internal/loop"
+	"github.com/kubemdm/kubemdm/controllers/internal/roster"
 	"github.com/kubemdm/kubemdm/internal/adminapi"
 )
 
@@ -25,7 +23,7 @@ func (r *Reconciler) label(ctx context.Context, s *scope, _ *loop.Report) error 
 	if s.device == nil || s.device.State == adminapi.DeviceEnded {
 		return nil
 	}
-	mine, others, err := labelOwners(s.object)
+	mine, others, err := roster.LabelOwners(s.object, labelManager)
 	if err != nil {
 		return err
 	}
@@ -36,7 +34,7 @@ func (r *Reconciler) label(ctx context.Context, s *scope, _ *loop.Report) error 
 			want[key] = value
 		}
 	}
-	if applied(s.object.Labels, mine, want) {
+	if roster.Applied(s.object.Labels, mine, want) {
 		return nil
 	}
 	u := &unstructured.Unstructured{}
@@ -53,56 +51,4 @@ func (r *Reconciler) label(ctx context.Context, s *scope, _ *loop.Report) error 
 	}
 	s.object.SetResourceVersion(u.GetResourceVersion())
 	return nil
-}
-
-// applied says whether exactly the wanted labels stand, and are ours.
-func applied(labels map[string]string, mine map[string]bool, want map[string]any) bool {
-	if len(mine) != len(want) {
-		return false
-	}
-	for key, value := range want {
-		if !mine[key] || labels[key] != value {
-			return false
-		}
-	}
-	return true
-}
-
-// labelOwners tells the labels of an object that labelManager set from those that others did.
-func labelOwners(o metav1.Object) (mine, others map[string]bool, err error) {
-	mine, others = map[string]bool{}, map[string]bool{}
-	for _, entry := range o.GetManagedFields() {
-		if entry.FieldsV1 == nil || entry.Subresource != "" {
-			continue
-		}
-		keys, err := labelsIn(entry.FieldsV1.GetRawBytes())
-		if err != nil {
-			return nil, nil, err
-		}
-		if entry.Manager == labelManager {
-			maps.Copy(mine, keys)
-		} else {
-			maps.Copy(others, keys)
-		}
-	}
-	return mine, others, nil
-}
-
-// labelsIn reads the labels in a set of fields (FieldsV1 of a managedFields entry: names stand behind "f:").
-func labelsIn(fields []byte) (map[string]bool, error) {
-	var set struct {
-		Metadata struct {
-			Labels map[string]json.RawMessage `json:"f:labels"`
-		} `json:"f:metadata"`
-	}
-	if err := json.Unmarshal(fields, &set); err != nil {
-		return nil, fmt.Errorf("reading the managed fields: %w", err)
-	}
-	keys := map[string]bool{}
-	for field := range set.Metadata.Labels {
-		if key, named := strings.CutPrefix(field, "f:"); named {
-			keys[key] = true
-		}
-	}
-	return keys, nil
 }

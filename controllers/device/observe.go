@@ -22,7 +22,10 @@ const (
 func (r *Reconciler) observe(_ context.Context, s *scope, _ *loop.Report) error {
 	status := &s.object.Status
 	status.Origin = mdmv1alpha1.DeviceDeclared
-	if roster.Discovered(s.object) {
+	switch {
+	case roster.Discovered(s.object) && s.object.Spec.Listing != nil:
+		status.Origin = mdmv1alpha1.DeviceListed
+	case roster.Discovered(s.object):
 		status.Origin = mdmv1alpha1.DeviceDiscovered
 	}
 	d := s.device
@@ -51,6 +54,7 @@ func enrollment(d *adminapi.Device) *mdmv1alpha1.DeviceEnrollment {
 	e := &mdmv1alpha1.DeviceEnrollment{
 		ID: d.EnrollmentID, Kind: mdmv1alpha1.EnrollmentKind(d.Kind), State: mdmv1alpha1.EnrollmentState(d.State),
 		Since: convert.Time(d.EnrolledAt), Token: convert.Name(d.Token), EndReason: d.EndReason,
+		AutomatedEnrollment: convert.Name(d.Automated), ConfiguredAt: convert.Time(d.ConfiguredAt),
 	}
 	if d.State == adminapi.DeviceEnded {
 		e.Since = convert.Time(d.EndedAt)

@@ -27,7 +27,7 @@ const (
 	sealingKeySize  = 32
 )
 
-// credentials looks after the keys that nothing can replace, the certificates of the internal API, and what the sign-in needs.
+// credentials looks after the keys that nothing can replace, the certificates of the internal API, and what people need to sign in.
 func (r *Reconciler) credentials(ctx context.Context, s *scope, report *loop.Report) error {
 	report.Again(recheck)
 	if err := r.sealing(ctx, s); err != nil {
@@ -39,7 +39,7 @@ func (r *Reconciler) credentials(ctx context.Context, s *scope, report *loop.Rep
 	if err := r.identities(ctx, s, report); err != nil {
 		return err
 	}
-	return r.signIn(ctx, s, report)
+	return r.signIns(ctx, s, report)
 }
 
 // sealing makes the first key once, and from then on only watches over it.

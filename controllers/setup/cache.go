@@ -69,6 +69,9 @@ func IndexFields(ctx context.Context, indexer client.FieldIndexer) error {
 		{&mdmv1alpha1.Profile{}, link.FieldServer, func(o client.Object) []string {
 			return []string{o.(*mdmv1alpha1.Profile).Spec.ServerRef.Name}
 		}},
+		{&mdmv1alpha1.AutomatedEnrollment{}, link.FieldServer, func(o client.Object) []string {
+			return []string{o.(*mdmv1alpha1.AutomatedEnrollment).Spec.ServerRef.Name}
+		}},
 		{&mdmv1alpha1.DeviceCommand{}, link.FieldServer, func(o client.Object) []string {
 			return []string{o.(*mdmv1alpha1.DeviceCommand).Spec.ServerRef.Name}
 		}},

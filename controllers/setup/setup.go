@@ -23,6 +23,7 @@ import (
 
 	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
 	"github.com/kubemdm/kubemdm/controllers/apnscertificate"
+	"github.com/kubemdm/kubemdm/controllers/automatedenrollment"
 	"github.com/kubemdm/kubemdm/controllers/device"
 	"github.com/kubemdm/kubemdm/controllers/devicecommand"
 	"github.com/kubemdm/kubemdm/controllers/enrollmenttoken"
@@ -99,6 +100,7 @@ func Controllers(d Deps) []Controller {
 		&mdmserver.Reconciler{Engine: d.Engine, Links: d.Links, Image: d.Options.ServerImage, Namespace: d.Options.Namespace},
 		&apnscertificate.Reconciler{Engine: d.Engine, Links: d.Links},
 		&enrollmenttoken.Reconciler{Engine: d.Engine, Links: d.Links},
+		&automatedenrollment.Reconciler{Engine: d.Engine, Links: d.Links},
 		&device.Reconciler{Engine: d.Engine, Links: d.Links},
 		&device.Roster{Client: d.Engine.Client, Links: d.Links, Clock: d.Engine.Clock},
 		&profile.Reconciler{Engine: d.Engine, Links: d.Links, Pace: pace.New(d.Engine.Clock)},
@@ -152,7 +154,7 @@ func newManager(cfg *rest.Config, opts Options) (ctrl.Manager, error) {
 	cfg = rest.CopyConfig(cfg)
 	if cfg.QPS == 0 {
 		// The API server's own priority and fairness limits a manager well enough; the client's default would take minutes for a large fleet.
-		cfg.QPS, cfg.Burst = 100, 200
+		cfg.QPS, cfg.Burst = 300, 600
 	}
 	o := ctrl.Options{
 		Scheme:                        Scheme(),
@@ -175,7 +177,7 @@ func newManager(cfg *rest.Config, opts Options) (ctrl.Manager, error) {
 
 func observe(mgr ctrl.Manager, opts Options) error {
 	collector := &loop.Collector{Reader: mgr.GetClient(), Scheme: mgr.GetScheme(), Lists: []client.ObjectList{
-		&mdmv1alpha1.MDMServerList{}, &mdmv1alpha1.APNSCertificateList{}, &mdmv1alpha1.EnrollmentTokenList{},
+		&mdmv1alpha1.MDMServerList{}, &mdmv1alpha1.APNSCertificateList{}, &mdmv1alpha1.EnrollmentTokenList{}, &mdmv1alpha1.AutomatedEnrollmentList{},
 		&mdmv1alpha1.DeviceList{}, &mdmv1alpha1.ProfileList{}, &mdmv1alpha1.DeviceCommandList{},
 	}}
 	ready := healthz.Ping
@@ -183,5 +185,7 @@ func observe(mgr ctrl.Manager, opts Options) error {
 		ready = mgr.GetWebhookServer().StartedChecker()
 	}
 	expiries := &apnscertificate.Collector{Reader: mgr.GetClient(), Clock: clock.RealClock{}}
-	return errors.Join(opts.Metrics.Register(collector), opts.Metrics.Register(expiries), mgr.AddHealthzCheck("ping", healthz.Ping), mgr.AddReadyzCheck("ready", ready))
+	automated := &automatedenrollment.Collector{Reader: mgr.GetClient(), Clock: clock.RealClock{}}
+	return errors.Join(opts.Metrics.Register(collector), opts.Metrics.Register(expiries), opts.Metrics.Register(automated),
+		mgr.AddHealthzCheck("ping", healthz.Ping), mgr.AddReadyzCheck("ready", ready))
 }

@@ -11,9 +11,13 @@ import (
 
 // EnrollmentToken checks that the labels can be put on a Device and are none that the operator sets itself.
 func EnrollmentToken(t *v1alpha1.EnrollmentToken) field.ErrorList {
-	path := field.NewPath("spec", "labels")
-	errs := metav1validation.ValidateLabels(t.Spec.Labels, path)
-	for key := range t.Spec.Labels {
+	return deviceLabels(t.Spec.Labels, field.NewPath("spec", "labels"))
+}
+
+// deviceLabels checks labels that the operator puts on Devices for people.
+func deviceLabels(labels map[string]string, path *field.Path) field.ErrorList {
+	errs := metav1validation.ValidateLabels(labels, path)
+	for key := range labels {
 		if strings.HasPrefix(key, v1alpha1.GroupVersion.Group+"/") {
 			errs = append(errs, field.Forbidden(path.Key(key), "labels of "+v1alpha1.GroupVersion.Group+" are set by the operator"))
 		}

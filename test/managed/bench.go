@@ -22,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
+	"github.com/kubemdm/kubemdm/controllers/automatedenrollment"
 	"github.com/kubemdm/kubemdm/controllers/device"
 	"github.com/kubemdm/kubemdm/controllers/devicecommand"
 	"github.com/kubemdm/kubemdm/controllers/profile"
@@ -45,20 +46,21 @@ type Bench struct {
 	Deps setup.Deps
 
 	// epoch counts the managers; stop ends the one that leads.
-	epoch    int64
-	stop     func()
-	events   chan string
-	devices  reconcile.Reconciler
-	roster   reconcile.Reconciler
-	profiles reconcile.Reconciler
-	commands reconcile.Reconciler
+	epoch     int64
+	stop      func()
+	events    chan string
+	devices   reconcile.Reconciler
+	roster    reconcile.Reconciler
+	profiles  reconcile.Reconciler
+	commands  reconcile.Reconciler
+	automated reconcile.Reconciler
 }
 
 // New returns a bench over a fake client.
 func New(t testing.TB) *Bench {
 	t.Helper()
 	b := fake.NewClientBuilder().WithScheme(setup.Scheme()).WithReturnManagedFields().
-		WithStatusSubresource(&mdmv1alpha1.MDMServer{}, &mdmv1alpha1.Device{}, &mdmv1alpha1.Profile{}, &mdmv1alpha1.DeviceCommand{})
+		WithStatusSubresource(&mdmv1alpha1.MDMServer{}, &mdmv1alpha1.Device{}, &mdmv1alpha1.Profile{}, &mdmv1alpha1.DeviceCommand{}, &mdmv1alpha1.AutomatedEnrollment{})
 	if err := setup.IndexFields(t.Context(), indexed{b}); err != nil {
 		t.Fatal(err)
 	}
@@ -112,6 +114,8 @@ func (b *Bench) Manage() {
 			b.profiles = reconcile.AsReconciler(b.Client, c)
 		case *devicecommand.Reconciler:
 			b.commands = reconcile.AsReconciler(b.Client, c)
+		case *automatedenrollment.Reconciler:
+			b.automated = reconcile.AsReconciler(b.Client, c)
 		}
 	}
 	b.Connect()
@@ -189,7 +193,7 @@ func (b *Bench) Advance(d time.Duration) { b.Clock.SetTime(b.Clock.Now().Add(d))
 // Reconcile calls the reconciler of obj's kind and returns what it answered.
 func (b *Bench) Reconcile(obj client.Object) (ctrl.Result, error) {
 	b.Helper()
-	reconciler := map[string]reconcile.Reconciler{"*v1alpha1.Device": b.devices, "*v1alpha1.Profile": b.profiles, "*v1alpha1.DeviceCommand": b.commands}[kind(obj)]
+	reconciler := map[string]reconcile.Reconciler{"*v1alpha1.Device": b.devices, "*v1alpha1.Profile": b.profiles, "*v1alpha1.DeviceCommand": b.commands, "*v1alpha1.AutomatedEnrollment": b.automated}[kind(obj)]
 	return reconciler.Reconcile(b.Context(), reconcile.Request{NamespacedName: b.key(obj.GetName())})
 }
 
@@ -220,7 +224,7 @@ func (b *Bench) PassNow() ctrl.Result {
 func (b *Bench) Round() {
 	b.Helper()
 	b.Pass()
-	for _, list := range []client.ObjectList{&mdmv1alpha1.DeviceList{}, &mdmv1alpha1.ProfileList{}, &mdmv1alpha1.DeviceCommandList{}} {
+	for _, list := range []client.ObjectList{&mdmv1alpha1.AutomatedEnrollmentList{}, &mdmv1alpha1.DeviceList{}, &mdmv1alpha1.ProfileList{}, &mdmv1alpha1.DeviceCommandList{}} {
 		b.Must(b.Client.List(b.Context(), list, client.InNamespace(b.Namespace)))
 		b.Must(meta.EachListItem(list, func(o runtime.Object) error {
 			_, err := b.Reconcile(o.(client.Object))

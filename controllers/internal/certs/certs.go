@@ -22,6 +22,7 @@ var (
 type Pair struct {
 	Leaf  *x509.Certificate
 	Chain []*x509.Certificate // what came behind the leaf
+	Key   crypto.Signer
 }
 
 // ReadPair reads a PEM certificate with its chain, and the PEM key that must be its own. Errors are ErrMalformed and ErrMismatch.
@@ -38,7 +39,7 @@ func ReadPair(certPEM, keyPEM []byte) (*Pair, error) {
 	if !ok || !public.Equal(chain[0].PublicKey) {
 		return nil, ErrMismatch
 	}
-	return &Pair{Leaf: chain[0], Chain: chain[1:]}, nil
+	return &Pair{Leaf: chain[0], Chain: chain[1:], Key: key}, nil
 }
 
 // Read reads PEM certificates, at least one.

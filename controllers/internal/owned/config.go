@@ -14,18 +14,20 @@ import (
 
 // Where things are inside the server's container.
 const (
-	dirConfig   = "/etc/kubemdm/config"
-	dirServing  = "/etc/kubemdm/serving"
-	dirAdmin    = "/etc/kubemdm/admin"
-	dirSealing  = "/etc/kubemdm/sealing"
-	dirPush     = "/etc/kubemdm/push"
-	dirAWS      = "/var/run/secrets/kubemdm/aws"
-	dirPushCA   = "/etc/kubemdm/push-ca"
-	dirIdentity = "/etc/kubemdm/identity"
-	dirWSTEP    = "/etc/kubemdm/wstep"
-	dirSignIn   = "/etc/kubemdm/sign-in"
-	dirData     = "/var/lib/kubemdm"
-	configFile  = "config.json"
+	dirConfig      = "/etc/kubemdm/config"
+	dirServing     = "/etc/kubemdm/serving"
+	dirAdmin       = "/etc/kubemdm/admin"
+	dirSealing     = "/etc/kubemdm/sealing"
+	dirPush        = "/etc/kubemdm/push"
+	dirAWS         = "/var/run/secrets/kubemdm/aws"
+	dirPushCA      = "/etc/kubemdm/push-ca"
+	dirDeviceCA    = "/etc/kubemdm/device-ca"
+	dirIdentity    = "/etc/kubemdm/identity"
+	dirWSTEP       = "/etc/kubemdm/wstep"
+	dirSignIn      = "/etc/kubemdm/sign-in"
+	dirAppleSignIn = "/etc/kubemdm/sign-in-apple"
+	dirData        = "/var/lib/kubemdm"
+	configFile     = "config.json"
 )
 
 // ConfigMap holds the server's configuration file.
@@ -64,6 +66,12 @@ func (s Server) appleConfig() *serverconfig.Apple {
 	if apple.Push.CAConfigMapRef != nil {
 		c.Push.CAFile = path.Join(dirPushCA, serverconfig.CAFile)
 	}
+	if apple.DeviceCAConfigMapRef != nil {
+		c.DeviceRootsFile = path.Join(dirDeviceCA, serverconfig.CAFile)
+	}
+	if apple.SignIn != nil {
+		c.SignIn = signInConfig(dirAppleSignIn, *apple.SignIn)
+	}
 	return c
 }
 
@@ -81,12 +89,14 @@ func (s Server) windowsConfig() *serverconfig.Windows {
 		PollEvery: serverconfig.Duration(windows.PollEvery.Duration), VerifyEvery: serverconfig.Duration(windows.VerifyEvery.Duration),
 	}
 	if signIn := windows.SignIn; signIn != nil {
-		c.SignIn = &serverconfig.SignIn{
-			IssuerURL: signIn.IssuerURL, ClientID: signIn.ClientID, Dir: dirSignIn,
-			Token: s.Namespace + "/" + signIn.EnrollmentTokenRef.Name, Domains: signIn.Domains,
-		}
+		c.SignIn = signInConfig(dirSignIn, signIn.SignIn)
+		c.SignIn.Token = s.Namespace + "/" + signIn.EnrollmentTokenRef.Name
 	}
 	return c
+}
+
+func signInConfig(dir string, s mdmv1alpha1.SignIn) *serverconfig.SignIn {
+	return &serverconfig.SignIn{IssuerURL: s.IssuerURL, ClientID: s.ClientID, Dir: dir, Domains: s.Domains}
 }
 
 func identityConfig(dir string, validity, renewBefore metav1.Duration) serverconfig.Identity {

@@ -64,8 +64,11 @@ func (s Server) PushName() string { return s.sub("push") }
 // SealingName names the Secret with the sealing keys, which nothing can replace.
 func (s Server) SealingName() string { return s.sub("sealing") }
 
-// SignInName names the Secret with the credentials for the OpenID Connect issuer that were found good.
+// SignInName names the Secret with the credentials for the OpenID Connect issuer of PCs that were found good.
 func (s Server) SignInName() string { return s.sub("sign-in") }
+
+// AppleSignInName is SignInName for Apple devices.
+func (s Server) AppleSignInName() string { return s.sub("sign-in-apple") }
 
 // ClaimName names the volume claim of the first pod.
 func (s Server) ClaimName() string { return dataVolume + "-" + s.Name + "-0" }

@@ -42,7 +42,7 @@ func (s Server) AdminService() *corev1.Service {
 }
 
 // NetworkPolicy lets devices in from everywhere and the manager to the internal API, and lets the server out to DNS, to push services and to the
-// issuer at which people sign in.
+// issuers at which people sign in.
 func (s Server) NetworkPolicy() *networkingv1.NetworkPolicy {
 	manager := networkingv1.NetworkPolicyPeer{
 		NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: s.ManagerNamespace}},
@@ -73,8 +73,11 @@ func (s Server) NetworkPolicy() *networkingv1.NetworkPolicy {
 // outbound are the ports of the services that the server calls: Apple's push service has two (443 and 2197), others the one of their URL.
 func (s Server) outbound() []networkingv1.NetworkPolicyPort {
 	var numbers []int
-	if s.Spec.Apple != nil {
-		numbers = append(numbers, portHTTPS, 2197, urlPort(s.Spec.Apple.Push.URL))
+	if apple := s.Spec.Apple; apple != nil {
+		numbers = append(numbers, portHTTPS, 2197, urlPort(apple.Push.URL))
+		if apple.SignIn != nil {
+			numbers = append(numbers, urlPort(apple.SignIn.IssuerURL))
+		}
 	}
 	if s.Spec.Windows != nil && s.Spec.Windows.SignIn != nil {
 		numbers = append(numbers, urlPort(s.Spec.Windows.SignIn.IssuerURL))

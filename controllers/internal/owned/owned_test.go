@@ -73,15 +73,19 @@ func full() owned.Server {
 	spec.TLS = mdmv1alpha1.ServingTLS{Type: mdmv1alpha1.TLSIssuer, IssuerRef: &cmmeta.IssuerReference{Kind: "ClusterIssuer", Name: "letsencrypt"}}
 	spec.Apple.Identity.IssuerRef = &cmmeta.IssuerReference{Kind: "Issuer", Name: "corporate"}
 	spec.Apple.Push = mdmv1alpha1.ApplePush{URL: "https://apns.fake.svc:5223", CAConfigMapRef: &mdmv1alpha1.KeyReference{Name: "fake-apns", Key: "root.pem"}}
+	spec.Apple.DeviceCAConfigMapRef = &mdmv1alpha1.KeyReference{Name: "fake-apple", Key: "devices.pem"}
 	spec.Windows = windows().Spec.Windows
 	spec.Windows.ManagementHost = "devices.example.com:8443"
 	spec.Windows.Identity.IssuerRef = &cmmeta.IssuerReference{Kind: "Issuer", Name: "corporate"}
 	spec.Windows.Authentication = mdmv1alpha1.WindowsAuthentication{Require: mdmv1alpha1.WindowsProofCertificate, TrustedProxies: []string{"10.0.0.0/8"}}
-	spec.Windows.SignIn = &mdmv1alpha1.WindowsSignIn{
+	signIn := mdmv1alpha1.SignIn{
 		IssuerURL: "https://login.example.com:9000/realms/staff", ClientID: "kubemdm",
 		ClientSecretRef: mdmv1alpha1.KeyReference{Name: "oidc", Key: "secret"}, CASecretRef: &mdmv1alpha1.KeyReference{Name: "oidc", Key: "ca"},
-		EnrollmentTokenRef: mdmv1alpha1.LocalReference{Name: "staff"}, Domains: []string{"example.com"},
+		Domains: []string{"example.com"},
 	}
+	spec.Windows.SignIn = &mdmv1alpha1.WindowsSignIn{SignIn: signIn, EnrollmentTokenRef: mdmv1alpha1.LocalReference{Name: "staff"}}
+	signIn.IssuerURL = "https://login.example.com:9001/realms/staff"
+	spec.Apple.SignIn = &signIn
 	spec.Exposure = mdmv1alpha1.Exposure{
 		Service: mdmv1alpha1.ServiceExposure{Type: mdmv1alpha1.ServiceLoadBalancer, Port: 8443, NodePort: 30443, Annotations: map[string]string{"lb": "nlb"}},
 		Ingress: &mdmv1alpha1.IngressExposure{ClassName: "nginx", Annotations: map[string]string{"nginx.ingress.kubernetes.io/proxy-body-size": "32m"}},

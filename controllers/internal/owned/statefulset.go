@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
 
+	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
 	"github.com/kubemdm/kubemdm/internal/serverconfig"
 )
 
@@ -133,9 +134,13 @@ func (s Server) volumes() ([]corev1.Volume, []corev1.VolumeMount) {
 		push.Secret.Optional = ptr.To(true) // a server starts without a push certificate and takes it up later
 		mount(push, dirPush)
 		if ref := apple.Push.CAConfigMapRef; ref != nil {
-			ca := configMapVolume("push-ca", ref.Name)
-			ca.ConfigMap.Items = []corev1.KeyToPath{{Key: ref.Key, Path: serverconfig.CAFile}}
-			mount(ca, dirPushCA)
+			mount(caVolume("push-ca", *ref), dirPushCA)
+		}
+		if ref := apple.DeviceCAConfigMapRef; ref != nil {
+			mount(caVolume("device-ca", *ref), dirDeviceCA)
+		}
+		if apple.SignIn != nil {
+			mount(secretVolume("sign-in-apple", s.AppleSignInName()), dirAppleSignIn)
 		}
 	}
 	if s.AWSRole != "" {
@@ -169,6 +174,13 @@ func (s Server) awsEnv() []corev1.EnvVar {
 		{Name: "AWS_ROLE_ARN", Value: s.AWSRole},
 		{Name: "AWS_WEB_IDENTITY_TOKEN_FILE", Value: dirAWS + "/" + awsTokenFile},
 	}
+}
+
+// caVolume mounts one key of a ConfigMap as CAFile.
+func caVolume(name string, ref mdmv1alpha1.KeyReference) corev1.Volume {
+	ca := configMapVolume(name, ref.Name)
+	ca.ConfigMap.Items = []corev1.KeyToPath{{Key: ref.Key, Path: serverconfig.CAFile}}
+	return ca
 }
 
 func configMapVolume(name, configMap string) corev1.Volume {

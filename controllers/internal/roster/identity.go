@@ -3,6 +3,8 @@ package roster
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -108,6 +110,13 @@ func falseFirst(a, b bool) int {
 
 // Discovered says whether a Device was made by the operator and taken over by nobody since.
 func Discovered(d *mdmv1alpha1.Device) bool { return d.Labels[mdmv1alpha1.LabelDiscovered] == "true" }
+
+// DiscoveredName names a Device that the operator makes, for ever: it has the same name after another enrolment or in a restored cluster. id is its
+// serial number, or what stands in for it. The name does not tell it, since names of objects stand in logs and events.
+func DiscoveredName(server string, platform adminapi.Platform, id string) string {
+	sum := sha256.Sum256([]byte(server + "/" + string(platform) + "/" + id))
+	return strings.ToLower(string(platform)) + "-" + hex.EncodeToString(sum[:])[:10]
+}
 
 func identitiesOf(server string, d adminapi.Device) []string {
 	return identities(server, d.SerialNumber, d.ID, d.ID, d.UDID)

@@ -48,6 +48,12 @@ func run(m *testing.M) (code int, err error) {
 func bench(t *testing.T) *managed.Bench {
 	t.Helper()
 	t.Parallel()
+	return serialBench(t)
+}
+
+// serialBench is bench for a test that changes the environment of the process.
+func serialBench(t *testing.T) *managed.Bench {
+	t.Helper()
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "fleet-"}}
 	if err := api.Create(t.Context(), ns); err != nil {
 		t.Fatal(err)

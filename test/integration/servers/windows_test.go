@@ -26,10 +26,12 @@ func newWindowsServer() *mdmv1alpha1.MDMServer {
 }
 
 func newSignIn() *mdmv1alpha1.WindowsSignIn {
-	return &mdmv1alpha1.WindowsSignIn{
-		IssuerURL: "https://login.example.com", ClientID: "kubemdm",
-		ClientSecretRef:    mdmv1alpha1.KeyReference{Name: "oidc", Key: "secret"},
-		EnrollmentTokenRef: mdmv1alpha1.LocalReference{Name: "staff"},
+	return &mdmv1alpha1.WindowsSignIn{SignIn: newIssuer(), EnrollmentTokenRef: mdmv1alpha1.LocalReference{Name: "staff"}}
+}
+
+func newIssuer() mdmv1alpha1.SignIn {
+	return mdmv1alpha1.SignIn{
+		IssuerURL: "https://login.example.com", ClientID: "kubemdm", ClientSecretRef: mdmv1alpha1.KeyReference{Name: "oidc", Key: "secret"},
 	}
 }
 
