@@ -127,8 +127,8 @@ func printResult(ctx context.Context, out io.Writer, c *harness.Cluster, cluster
 	return err
 }
 
-const imagesHelp = `Using the cluster of KUBECONFIG. Its nodes need the images docker.io/kubemdm/{manager,mdmserver,devicesim,apnsfake}:dev; with kind:
-  for image in manager mdmserver devicesim apnsfake; do kind load image-archive ${XDG_CACHE_HOME:-~/.cache}/kubemdm/images/$image.tar; done
+const imagesHelp = `Using the cluster of KUBECONFIG. Its nodes need the images docker.io/kubemdm/{manager,mdmserver,devicesim,apnsfake,depfake}:dev; with kind:
+  for image in manager mdmserver devicesim apnsfake depfake; do kind load image-archive ${XDG_CACHE_HOME:-~/.cache}/kubemdm/images/$image.tar; done
 
 `
 

@@ -59,15 +59,7 @@ func (f *fleet) killInTheMiddle(ctx context.Context) error {
 
 // killAfter kills the program of a pod as soon as the Macs have given so many answers, and waits until kubelet has noticed.
 func (f *fleet) killAfter(ctx context.Context, answers int, program string, find func(context.Context) (*corev1.Pod, error)) error {
-	pod, err := find(ctx)
-	if err != nil {
-		return err
-	}
-	pid, err := harness.Process(pod, program)
-	if err != nil {
-		return err
-	}
-	err = f.Wait(ctx, fmt.Sprintf("%d answers", answers), func(context.Context) (bool, string, error) {
+	err := f.Wait(ctx, fmt.Sprintf("%d answers", answers), func(context.Context) (bool, string, error) {
 		n := f.macs.Counts().Answers["Acknowledged"]
 		return n >= answers, fmt.Sprint(n), nil
 	})
@@ -77,6 +69,20 @@ func (f *fleet) killAfter(ctx context.Context, answers int, program string, find
 	if n := f.macs.Counts().Answers["Acknowledged"]; n >= macs*commands {
 		return fmt.Errorf("%s was to be killed in the middle, and all %d answers were given", program, n)
 	}
+	return f.kill(ctx, program, find)
+}
+
+// kill kills the program of a pod and waits until kubelet has started it again.
+func (f *fleet) kill(ctx context.Context, program string, find func(context.Context) (*corev1.Pod, error)) error {
+	pod, err := find(ctx)
+	if err != nil {
+		return err
+	}
+	pid, err := harness.Process(pod, program)
+	if err != nil {
+		return err
+	}
+	before := pod.Status.ContainerStatuses[0].RestartCount
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		return err
 	}
@@ -86,7 +92,7 @@ func (f *fleet) killAfter(ctx context.Context, answers int, program string, find
 			return false, "", err
 		}
 		status := pod.Status.ContainerStatuses[0]
-		return status.RestartCount > 0 && status.Ready, fmt.Sprintf("%d restarts, ready: %t", status.RestartCount, status.Ready), nil
+		return status.RestartCount > before && status.Ready, fmt.Sprintf("%d restarts, ready: %t", status.RestartCount, status.Ready), nil
 	})
 }
 

@@ -31,7 +31,22 @@ func (w *Walk) fakeApple(ctx context.Context) error {
 	if w.Apple, err = applepki.New(clock); err != nil {
 		return err
 	}
-	pair, err := w.Apple.ServerPair("apnsfake")
+	if err := w.certify(ctx, "apnsfake", w.Apple.PushCAPEM()); err != nil {
+		return err
+	}
+	err = w.Create(ctx, &corev1.ConfigMap{ObjectMeta: w.meta(fakeAppleCA), Data: map[string]string{caKey: string(w.Apple.RootPEM())}})
+	if err != nil {
+		return err
+	}
+	if err := w.vouch(ctx, clock); err != nil {
+		return err
+	}
+	return w.ApplyFile(ctx, w.Namespace, "apns.yaml", nil)
+}
+
+// certify makes the Secret with the certificate of a service of Apple's, of the same name, and a CA for what the service trusts.
+func (w *Walk) certify(ctx context.Context, service string, ca []byte) error {
+	pair, err := w.Apple.ServerPair(service, service+"."+w.Namespace+".svc")
 	if err != nil {
 		return err
 	}
@@ -39,17 +54,27 @@ func (w *Walk) fakeApple(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = w.Create(ctx, &corev1.Secret{ObjectMeta: w.meta("apnsfake"), Type: corev1.SecretTypeTLS, Data: map[string][]byte{
-		corev1.TLSCertKey: certPEM(pair.Certificate...), corev1.TLSPrivateKeyKey: key, caKey: w.Apple.PushCAPEM(),
+	return w.Create(ctx, &corev1.Secret{ObjectMeta: w.meta(service), Type: corev1.SecretTypeTLS, Data: map[string][]byte{
+		corev1.TLSCertKey: certPEM(pair.Certificate...), corev1.TLSPrivateKeyKey: key, caKey: ca,
 	}})
+}
+
+// vouch makes the authority that Macs have their certificates of: whole for the Macs, its root alone for the server.
+func (w *Walk) vouch(ctx context.Context, clock func() time.Time) error {
+	ca, err := applepki.NewDeviceCA(clock)
 	if err != nil {
 		return err
 	}
-	err = w.Create(ctx, &corev1.ConfigMap{ObjectMeta: w.meta(fakeAppleCA), Data: map[string]string{caKey: string(w.Apple.RootPEM())}})
+	files, err := ca.Files()
 	if err != nil {
 		return err
 	}
-	return w.ApplyFile(ctx, w.Namespace, "apns.yaml", nil)
+	w.Devices = ca
+	err = w.Create(ctx, &corev1.Secret{ObjectMeta: w.meta(fakeDeviceCA), Type: corev1.SecretTypeTLS, Data: files})
+	if err != nil {
+		return err
+	}
+	return w.Create(ctx, &corev1.ConfigMap{ObjectMeta: w.meta(fakeDeviceCA), Data: map[string]string{caKey: string(ca.RootPEM())}})
 }
 
 // becomeVendor makes the Secret of an organisation that is an MDM vendor itself.

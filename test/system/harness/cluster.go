@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -35,6 +36,8 @@ type Cluster struct {
 	Typed kubernetes.Interface
 	// Progress hears of waits that last, if it is set.
 	Progress func(string)
+	// Patience is how long each wait may last, if it is not the usual.
+	Patience time.Duration
 }
 
 // Connect connects to the cluster that KUBECONFIG names.

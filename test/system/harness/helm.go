@@ -53,7 +53,7 @@ func helm(ctx context.Context, args ...string) error {
 }
 
 // Programs have images, which make images builds and pods run.
-var Programs = []string{"manager", "mdmserver", "devicesim", "apnsfake"}
+var Programs = []string{"manager", "mdmserver", "devicesim", "apnsfake", "depfake"}
 
 // LocalCluster runs a command of hack/cluster.
 func LocalCluster(ctx context.Context, out io.Writer, args ...string) error {

@@ -32,15 +32,23 @@ func (w *Walk) trust(ctx context.Context, team string) (*network, *corev1.Secret
 	if err := w.Wait(ctx, "the token", w.Satisfied(token, mdmv1alpha1.ConditionReady)); err != nil {
 		return nil, nil, err
 	}
-	secret, serving := &corev1.Secret{ObjectMeta: w.meta(token.Status.SecretRef.Name)}, &corev1.Secret{ObjectMeta: w.meta(ServerName + "-serving")}
-	for _, s := range []*corev1.Secret{secret, serving} {
-		if err := w.Get(ctx, client.ObjectKeyFromObject(s), s); err != nil {
-			return nil, nil, err
-		}
+	secret := &corev1.Secret{ObjectMeta: w.meta(token.Status.SecretRef.Name)}
+	if err := w.Get(ctx, client.ObjectKeyFromObject(secret), secret); err != nil {
+		return nil, nil, err
+	}
+	n, err := w.network(ctx)
+	return n, secret, err
+}
+
+// network is how the cluster looks to a device that trusts the server.
+func (w *Walk) network(ctx context.Context) (*network, error) {
+	serving := &corev1.Secret{ObjectMeta: w.meta(ServerName + "-serving")}
+	if err := w.Get(ctx, client.ObjectKeyFromObject(serving), serving); err != nil {
+		return nil, err
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(serving.Data[caKey])
-	return &network{w, roots}, secret, nil
+	return &network{w, roots}, nil
 }
 
 func (n *network) client() *http.Client {

@@ -14,7 +14,7 @@ import (
 )
 
 // Resources are the kinds by the names that kubectl knows.
-var Resources = []string{"mdmservers", "apnscertificates", "enrollmenttokens", "devices", "profiles", "devicecommands"}
+var Resources = []string{"mdmservers", "apnscertificates", "enrollmenttokens", "automatedenrollments", "devices", "profiles", "devicecommands"}
 
 // PrintTable prints what "kubectl get RESOURCE" prints.
 func (c *Cluster) PrintTable(ctx context.Context, out io.Writer, namespace, resource string) error {

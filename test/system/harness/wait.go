@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -28,7 +29,7 @@ type Check func(context.Context) (done bool, missing string, err error)
 func (c *Cluster) Wait(ctx context.Context, what string, check Check) error {
 	var last string
 	told := time.Now()
-	err := wait.PollUntilContextTimeout(ctx, interval, Patience, true, func(ctx context.Context) (bool, error) {
+	err := wait.PollUntilContextTimeout(ctx, interval, cmp.Or(c.Patience, Patience), true, func(ctx context.Context) (bool, error) {
 		done, missing, err := check(ctx)
 		if err != nil && ctx.Err() == nil {
 			missing = err.Error()

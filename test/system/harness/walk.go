@@ -21,6 +21,7 @@ const (
 	ProfileName  = "screen-lock"
 	CommandName  = "restart-sales"
 	fakeAppleCA  = "fake-apple-ca"
+	fakeDeviceCA = "fake-apple-devices"
 	caKey        = "ca.crt"
 	profileOnMac = "io.kubemdm.%s." + ProfileName // its PayloadIdentifier in a namespace
 )
@@ -44,6 +45,8 @@ type Walk struct {
 	// Apple stands in for Apple's authorities and its portal, once the walk has come there. AppleClock is its clock, if it is not the real one.
 	Apple      *applepki.Apple
 	AppleClock func() time.Time
+	// Devices vouches for Apple's devices, once the walk has come there.
+	Devices *applepki.DeviceCA
 }
 
 // Step is one step of the walk.
@@ -62,6 +65,8 @@ func (w *Walk) Steps() []Step {
 		Step{"two PCs are enrolled, one by its agent", w.enrolPCs},
 		Step{"their profile is verified on both", w.configurePCs},
 		Step{"one PC has left", w.leave},
+		w.BusinessStep(),
+		Step{"a Mac that was just unpacked has enrolled by itself and is configured", w.unpack},
 	)
 }
 
