@@ -130,6 +130,21 @@ type WipeAction struct {
 	Method WipeMethod `json:"method,omitempty"`
 }
 
+// DisownAction confirms which device Apple should forget. Both are compared with the Device before Apple is asked, as those of a wipe are.
+type DisownAction struct {
+	// serialNumber repeats spec.serialNumber of the Device.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	SerialNumber string `json:"serialNumber,omitempty"`
+
+	// enrollmentID repeats status.enrollment.id of the Device; absent: the device has never enrolled.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	EnrollmentID string `json:"enrollmentID,omitempty"`
+}
+
 // ApplicationKind selects between Apple's two commands that install an application.
 //
 // +kubebuilder:validation:Enum=App;Enterprise

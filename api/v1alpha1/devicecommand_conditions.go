@@ -2,7 +2,7 @@ package v1alpha1
 
 // Conditions of a DeviceCommand.
 const (
-	// DeviceCommandAccepted is True when the spec makes sense, the target exists and, for a wipe, the confirmations name exactly this enrolment.
+	// DeviceCommandAccepted is True when the spec makes sense, the target exists and, for a wipe or a disown, the confirmations name exactly this enrolment.
 	DeviceCommandAccepted = "Accepted"
 	// DeviceCommandPublished is True when the server has the command.
 	DeviceCommandPublished = "Published"
@@ -22,9 +22,13 @@ const (
 	DeviceCommandWrongServer = "WrongServer"
 	// DeviceCommandNoTargets: no enrolled device matches target.selector. Check it against the labels of your Devices in a new command.
 	DeviceCommandNoTargets = "NoTargets"
-	// DeviceCommandConfirmationMismatch: serial number or enrolment id of the wipe are not those of the Device, which may have enrolled anew.
+	// DeviceCommandConfirmationMismatch: serial number or enrolment id of the wipe or disown are not those of the Device, which may have enrolled anew.
 	// Nothing was sent. Look at the Device, then write a new command.
 	DeviceCommandConfirmationMismatch = "ConfirmationMismatch"
+	// DeviceCommandNotListed: no AutomatedEnrollment lists the device, so that there is nothing to disown.
+	DeviceCommandNotListed = "NotListed"
+	// DeviceCommandAppleUnavailable: Apple's enrolment service does not answer, or refuses. See the AutomatedEnrollment; the command is tried again until its deadline.
+	DeviceCommandAppleUnavailable = "AppleUnavailable"
 	// DeviceCommandSpecConflict: a command of this name with another spec is still running at the server. Use another name, or wait for it.
 	DeviceCommandSpecConflict = "SpecConflict"
 	// DeviceCommandUnreadable: what the command is made of is not what it should be. The message says where: correct the ConfigMap or Secret.

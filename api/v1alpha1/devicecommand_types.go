@@ -38,6 +38,7 @@ type DeviceCommand struct {
 // DeviceCommandSpec is who should do what. It is immutable: another command is another object.
 //
 // +kubebuilder:validation:XValidation:rule="self.action.type != 'Wipe' || has(self.target.deviceRef)",message="a wipe names one device in target.deviceRef"
+// +kubebuilder:validation:XValidation:rule="self.action.type != 'Disown' || has(self.target.deviceRef)",message="a disown names one device in target.deviceRef"
 // +kubebuilder:validation:XValidation:rule="self.action.type != 'Unenroll' || has(self.target.deviceRef)",message="an unenrolment names one device in target.deviceRef"
 type DeviceCommandSpec struct {
 	// serverRef is the MDMServer of the targeted devices.
@@ -85,7 +86,7 @@ type CommandTarget struct {
 
 // ActionType is what a device should do, and selects a member of CommandAction if it needs parameters.
 //
-// +kubebuilder:validation:Enum=DeviceInformation;Restart;ShutDown;Lock;Wipe;ClearPasscode;InstalledApplications;ProfileList;CertificateList;SecurityInfo;InstallApplication;InstallMSI;InstallCertificate;Unenroll;Raw
+// +kubebuilder:validation:Enum=DeviceInformation;Restart;ShutDown;Lock;Wipe;ClearPasscode;InstalledApplications;ProfileList;CertificateList;SecurityInfo;InstallApplication;InstallMSI;InstallCertificate;Unenroll;Disown;Raw
 type ActionType string
 
 // The types of action.
@@ -118,6 +119,9 @@ const (
 	ActionInstallCertificate ActionType = "InstallCertificate"
 	// ActionUnenroll ends the enrolment: the device forgets the server and what it installed, and keeps all else.
 	ActionUnenroll ActionType = "Unenroll"
+	// ActionDisown makes Apple forget for good that the organisation owns the device, as before it is sold. Apple does it, not the device: what is on the
+	// device stays, its enrolment included, and only the seller or Apple Configurator can bring it back.
+	ActionDisown ActionType = "Disown"
 	// ActionRaw sends a command as it is.
 	ActionRaw ActionType = "Raw"
 )
@@ -128,6 +132,7 @@ const (
 // +kubebuilder:validation:XValidation:rule="!has(self.deviceInformation) || self.type == 'DeviceInformation'",message="deviceInformation is allowed with type DeviceInformation only"
 // +kubebuilder:validation:XValidation:rule="!has(self.lock) || self.type == 'Lock'",message="lock is allowed with type Lock only"
 // +kubebuilder:validation:XValidation:rule="has(self.wipe) == (self.type == 'Wipe')",message="wipe is required with type Wipe and not allowed with another type"
+// +kubebuilder:validation:XValidation:rule="has(self.disown) == (self.type == 'Disown')",message="disown is required with type Disown and not allowed with another type"
 // +kubebuilder:validation:XValidation:rule="has(self.installApplication) == (self.type == 'InstallApplication')",message="installApplication is required with type InstallApplication and not allowed with another type"
 // +kubebuilder:validation:XValidation:rule="has(self.installMSI) == (self.type == 'InstallMSI')",message="installMSI is required with type InstallMSI and not allowed with another type"
 // +kubebuilder:validation:XValidation:rule="has(self.installCertificate) == (self.type == 'InstallCertificate')",message="installCertificate is required with type InstallCertificate and not allowed with another type"
@@ -149,6 +154,10 @@ type CommandAction struct {
 	// wipe confirms which device to erase, and says how.
 	// +optional
 	Wipe *WipeAction `json:"wipe,omitempty"`
+
+	// disown confirms which device Apple should forget.
+	// +optional
+	Disown *DisownAction `json:"disown,omitempty"`
 
 	// installApplication says what to install.
 	// +optional

@@ -68,7 +68,7 @@ const (
 	afterRevoked = 30 * time.Minute
 	afterClock   = 5 * time.Minute
 	afterRefused = 15 * time.Minute
-	afterWait    = time.Minute
+	afterWait    = 5 * time.Second
 	longestWait  = 15 * time.Minute
 )
 

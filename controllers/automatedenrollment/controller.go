@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
+	"github.com/kubemdm/kubemdm/controllers/internal/apple"
 	"github.com/kubemdm/kubemdm/controllers/internal/convert"
 	"github.com/kubemdm/kubemdm/controllers/internal/keyring"
 	"github.com/kubemdm/kubemdm/controllers/internal/link"
@@ -40,6 +41,8 @@ const recheck = time.Minute
 type Reconciler struct {
 	loop.Engine
 	Links *link.Registry
+	// Apple takes the sessions with Apple, for other controllers to use.
+	Apple *apple.Sessions
 
 	accounts sync.Map // types.NamespacedName -> *account
 }
@@ -105,6 +108,7 @@ func (r *Reconciler) withdraw(ctx context.Context, s *scope, report *loop.Report
 	}
 	if err == nil {
 		r.accounts.Delete(client.ObjectKeyFromObject(s.object))
+		r.Apple.Open(client.ObjectKeyFromObject(s.object), nil)
 	}
 	return link.Halt(err)
 }

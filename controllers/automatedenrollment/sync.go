@@ -10,6 +10,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
 	"github.com/kubemdm/kubemdm/controllers/internal/convert"
@@ -35,6 +36,7 @@ func (r *Reconciler) connect(ctx context.Context, s *scope, token ade.Token) err
 		return err
 	}
 	a := s.account
+	r.Apple.Open(client.ObjectKeyFromObject(s.object), c)
 	a.client, a.way, a.known, a.outage, a.failures = c, w, false, nil, 0
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
+	"github.com/kubemdm/kubemdm/controllers/internal/apple"
 	"github.com/kubemdm/kubemdm/controllers/internal/convert"
 	"github.com/kubemdm/kubemdm/controllers/internal/link"
 	"github.com/kubemdm/kubemdm/controllers/internal/loop"
@@ -46,6 +47,8 @@ type Reconciler struct {
 	Links *link.Registry
 	// Pace spaces the writes of progress.
 	Pace *pace.Pace
+	// Apple has the sessions with Apple's device-enrolment service.
+	Apple *apple.Sessions
 }
 
 // scope is what one step hands to the next.
@@ -77,7 +80,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, c *mdmv1alpha1.DeviceCommand
 		s.step("", r.expire),
 		s.step("", r.rest),
 	}
-	if c.Status.FinishedAt != nil {
+	switch {
+	case c.Status.FinishedAt == nil && c.Spec.Action.Type == mdmv1alpha1.ActionDisown:
+		steps = r.disown(s)
+	case c.Status.FinishedAt != nil:
 		steps = []loop.Step{s.step("", r.acknowledge), s.step("", r.expire), s.step("", r.rest)}
 	}
 	return r.Run(ctx, c, loop.Spec{

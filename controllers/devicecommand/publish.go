@@ -55,7 +55,7 @@ func targetsOf(a *adminapi.ActionStatus) []adminapi.ActionTarget {
 // cancel closes what was not delivered of a command that goes before it has finished.
 func (r *Reconciler) cancel(ctx context.Context, s *scope, report *loop.Report) error {
 	r.Pace.Restart(s.name())
-	if s.command.Status.FinishedAt != nil {
+	if s.command.Status.FinishedAt != nil || s.command.Spec.Action.Type == mdmv1alpha1.ActionDisown {
 		return nil
 	}
 	server, err := r.Links.Find(ctx, r.Client, s.command.Namespace, s.command.Spec.ServerRef.Name)

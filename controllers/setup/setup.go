@@ -27,6 +27,7 @@ import (
 	"github.com/kubemdm/kubemdm/controllers/device"
 	"github.com/kubemdm/kubemdm/controllers/devicecommand"
 	"github.com/kubemdm/kubemdm/controllers/enrollmenttoken"
+	"github.com/kubemdm/kubemdm/controllers/internal/apple"
 	"github.com/kubemdm/kubemdm/controllers/internal/link"
 	"github.com/kubemdm/kubemdm/controllers/internal/loop"
 	"github.com/kubemdm/kubemdm/controllers/internal/pace"
@@ -96,15 +97,16 @@ type Controller interface {
 
 // Controllers is the list of all controllers.
 func Controllers(d Deps) []Controller {
+	sessions := &apple.Sessions{}
 	return []Controller{
 		&mdmserver.Reconciler{Engine: d.Engine, Links: d.Links, Image: d.Options.ServerImage, Namespace: d.Options.Namespace},
 		&apnscertificate.Reconciler{Engine: d.Engine, Links: d.Links},
 		&enrollmenttoken.Reconciler{Engine: d.Engine, Links: d.Links},
-		&automatedenrollment.Reconciler{Engine: d.Engine, Links: d.Links},
+		&automatedenrollment.Reconciler{Engine: d.Engine, Links: d.Links, Apple: sessions},
 		&device.Reconciler{Engine: d.Engine, Links: d.Links},
 		&device.Roster{Client: d.Engine.Client, Links: d.Links, Clock: d.Engine.Clock},
 		&profile.Reconciler{Engine: d.Engine, Links: d.Links, Pace: pace.New(d.Engine.Clock)},
-		&devicecommand.Reconciler{Engine: d.Engine, Links: d.Links, Pace: pace.New(d.Engine.Clock)},
+		&devicecommand.Reconciler{Engine: d.Engine, Links: d.Links, Pace: pace.New(d.Engine.Clock), Apple: sessions},
 	}
 }
 

@@ -308,3 +308,42 @@ func TestProfilesAreDefinedOnceAndAdopted(t *testing.T) {
 	a.later()
 	a.Until("a profile that Apple lost is defined again", func() bool { return a.Get(a.object.Name, a.object) && a.assigned()["E0000"] == "macs" })
 }
+
+// A disown is guarded as a wipe is: one Device, its serial number and its enrolment.
+func TestDisownIsForOneConfirmedDevice(t *testing.T) {
+	a := automated(t, macsAndRest(), macs("C", 3)...)
+	enrolled := a.Fleet.Enrol("UDID-1", "C0001", nil)
+	var d mdmv1alpha1.Device
+	a.Until("it is enrolled", func() bool { d = bySerial(a)["C0001"]; return a.Is(&d, "Enrolled=True/Ready") })
+	disown := func(name, device, serial, enrolment string) *mdmv1alpha1.DeviceCommand {
+		c := managed.Command(name, device, mdmv1alpha1.ActionDisown)
+		c.Spec.Action.Disown = &mdmv1alpha1.DisownAction{SerialNumber: serial, EnrollmentID: enrolment}
+		a.Create(c)
+		return c
+	}
+	for name, c := range map[string]*mdmv1alpha1.DeviceCommand{
+		"another serial number": disown("a", d.Name, "C0002", enrolled.EnrollmentID()),
+		"no enrolment":          disown("b", d.Name, "C0001", ""),
+		"an earlier enrolment":  disown("c", d.Name, "C0001", "00000000-0000-0000-0000-000000000000"),
+	} {
+		t.Log(name)
+		a.UntilIs(c, "Accepted=False/ConfirmationMismatch", "Failed=True/ConfirmationMismatch")
+	}
+	if n := len(a.apple.Disowned()); n != 0 {
+		t.Fatalf("Apple was asked %d times", n)
+	}
+	a.apple.Fail("POST /devices/disown", depfake.Lost()) // the answer is lost, and the device is gone
+	right := disown("d", d.Name, "C0001", enrolled.EnrollmentID())
+	a.UntilIs(right, "Published=False/AppleUnavailable")
+	a.hurry("now")
+	a.Until("the device has left", func() bool { return bySerial(a)["C0001"].Spec.Listing.State == mdmv1alpha1.ListingLeft })
+	a.UntilIs(right, "Succeeded=True/Done")
+	if a.Get("d", right); right.Status.Counts.Succeeded != 1 || len(right.Status.Results) != 1 {
+		t.Errorf("the status is %+v", right.Status)
+	}
+	if got := a.apple.Devices(); len(got) != 2 {
+		t.Errorf("Apple lists %d devices", len(got))
+	}
+	neverEnrolled := bySerial(a)["C0002"]
+	a.UntilIs(disown("e", neverEnrolled.Name, "C0002", ""), "Succeeded=True/Done")
+}

@@ -86,7 +86,7 @@ func (o *organisation) count(ctx context.Context) (int, error) {
 func (o *organisation) changeAndKill(ctx context.Context) error {
 	gone := make([]string, 0, removed)
 	for i := range removed {
-		gone = append(gone, device("iPad", i).SerialNumber)
+		gone = append(gone, device("Mac", changed+i).SerialNumber) // Macs come first: they have their Devices already
 	}
 	var edited []depfake.Device
 	for i := range changed {
