@@ -48,25 +48,35 @@ func (r *Reconciler) keys(ctx context.Context, s *scope, report *loop.Report) er
 			"the Secret %s exists and belongs to something else: delete it, or use another name for the AutomatedEnrollment", store.Name)
 	}
 	s.store = store
-	status := &s.object.Status
-	status.SecretRef = &mdmv1alpha1.LocalReference{Name: store.Name}
-	asked := s.object.Annotations[mdmv1alpha1.AnnotationRenew]
-	renew := asked != "" && asked != string(store.Data[fileRenewed]) && asked != status.LastHandledRenew
-	if !renew && status.PublicKeyCertificate != "" && !s.hasKey("") && !s.hasKey(requestPrefix) {
+	s.object.Status.SecretRef = &mdmv1alpha1.LocalReference{Name: store.Name}
+	renew, keyless := s.renewalAsked(), !s.hasKey("") && !s.hasKey(requestPrefix)
+	if keyless && !renew && s.object.Status.PublicKeyCertificate != "" {
 		return loop.Stall(mdmv1alpha1.AutomatedEnrollmentKeyLost, "the key pair in the Secret %s is gone: restore the Secret from a backup, or set the annotation %s "+
 			"to a new value to begin again with another public key; devices stay enrolled", store.Name, mdmv1alpha1.AnnotationRenew)
 	}
-	if renew || !s.hasKey("") && !s.hasKey(requestPrefix) {
-		if err := r.makePair(ctx, s, asked); err != nil {
+	if renew || keyless {
+		if err := r.makePair(ctx, s); err != nil {
 			return r.kmsTrouble(err)
 		}
 	}
-	status.LastHandledRenew = string(store.Data[fileRenewed])
-	status.PublicKeyCertificate = string(store.Data[serverconfig.CertFile])
-	if newer := store.Data[requestPrefix+serverconfig.CertFile]; len(newer) > 0 {
+	s.showKey()
+	return nil
+}
+
+// renewalAsked says whether a person asked for another pair since the last one. The Secret and the status both remember it, for one of them may be lost.
+func (s *scope) renewalAsked() bool {
+	asked := s.object.Annotations[mdmv1alpha1.AnnotationRenew]
+	return asked != "" && asked != string(s.store.Data[fileRenewed]) && asked != s.object.Status.LastHandledRenew
+}
+
+// showKey puts the newest public key into the status.
+func (s *scope) showKey() {
+	status, files := &s.object.Status, s.store.Data
+	status.LastHandledRenew = string(files[fileRenewed])
+	status.PublicKeyCertificate = string(files[serverconfig.CertFile])
+	if newer := files[requestPrefix+serverconfig.CertFile]; len(newer) > 0 {
 		status.PublicKeyCertificate = string(newer)
 	}
-	return nil
 }
 
 func (s *scope) hasKey(prefix string) bool {
@@ -75,7 +85,7 @@ func (s *scope) hasKey(prefix string) bool {
 }
 
 // makePair makes a pair and keeps it before its certificate is shown to anybody.
-func (r *Reconciler) makePair(ctx context.Context, s *scope, asked string) error {
+func (r *Reconciler) makePair(ctx context.Context, s *scope) error {
 	certificate, key, err := ade.NewPair("KubeMDM "+s.object.Namespace+"/"+s.object.Name, r.Clock.Now())
 	if err != nil {
 		return err
@@ -84,7 +94,7 @@ func (r *Reconciler) makePair(ctx context.Context, s *scope, asked string) error
 		return err
 	}
 	s.store.Data[requestPrefix+serverconfig.CertFile] = certificate
-	if asked != "" {
+	if asked := s.object.Annotations[mdmv1alpha1.AnnotationRenew]; asked != "" {
 		s.store.Data[fileRenewed] = []byte(asked)
 	}
 	return s.store.Save(ctx, r.Client)

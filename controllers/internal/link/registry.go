@@ -76,7 +76,8 @@ func (r *Registry) Connect(server types.NamespacedName, endpoint Endpoint) {
 	r.done.Go(func() { c.run(ctx) })
 }
 
-// Disconnect ends the connection to a server that is gone and wakes what waits for it.
+// Disconnect ends the connection to a server that is gone, if there was one, and wakes what waits for it: objects that saw the server in its last moments
+// wait for a connection that will never come.
 func (r *Registry) Disconnect(server types.NamespacedName) {
 	r.mu.Lock()
 	c := r.links[server]
@@ -84,8 +85,8 @@ func (r *Registry) Disconnect(server types.NamespacedName) {
 	r.mu.Unlock()
 	if c != nil {
 		c.stop()
-		r.announce(server)
 	}
+	r.announce(server)
 }
 
 // Server returns a connected server whose mirror is complete, or an error that says why there is none. A *Server outlives its connection: it

@@ -223,3 +223,12 @@ func TestRefreshTellsOfPush(t *testing.T) {
 	default:
 	}
 }
+
+// A server that goes before there was a connection is told of too: whoever saw it in its last moments waits for it.
+func TestRemovalOfAServerThatWasNeverConnectedIsTold(t *testing.T) {
+	w := watch(t, all, link.KindServer)
+	w.Disconnect(serverName)
+	if e := receive(t, "event of the removal", w.events); e.Server != serverName || e.Key != "" {
+		t.Errorf("event %+v", e)
+	}
+}

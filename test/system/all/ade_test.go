@@ -243,7 +243,7 @@ func (o *organisation) refuseStranger(ctx context.Context) error {
 	err = stranger.Set(ctx, profile)
 	var status *devicesim.StatusError
 	if !errors.As(err, &status) || status.Code != http.StatusForbidden {
-		return fmt.Errorf("the Mac got %v, not 403", err)
+		return fmt.Errorf("the Mac did not get 403: %w", err)
 	}
 	return nil
 }
