@@ -145,6 +145,8 @@ Try next:
   kubectl logs macs-design --namespace=NAMESPACE                         # what the Macs did
   kubectl label device --namespace=NAMESPACE --all --overwrite team=design  # the third Mac gets the profile too
   go run ./cmd/kubectl-mdm apns status push --namespace=NAMESPACE        # the push certificate, from its request to the last push
+  kubectl describe automatedenrollment business --namespace=NAMESPACE    # what Apple lists, and which profile each device gets
+  kubectl logs macs-new --namespace=NAMESPACE                            # how a new Mac sets itself up
   kubectl edit profile screen-lock --namespace=NAMESPACE
   kubectl delete profile screen-lock --namespace=NAMESPACE               # and it leaves the Macs
   kubectl logs pcs-agent --namespace=NAMESPACE                           # what a PC did
