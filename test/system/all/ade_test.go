@@ -189,32 +189,35 @@ func (o *organisation) frugal(ctx context.Context) error {
 	return nil
 }
 
-// idle lets two syncs pass and compares what was written.
+// idle waits for two syncs in which nothing is written: the Devices of the last changes settle first.
 func (o *organisation) idle(ctx context.Context) error {
-	settled, err := o.versions(ctx)
-	if err != nil {
-		return err
-	}
+	return o.Wait(ctx, "two syncs without a write", func(ctx context.Context) (bool, string, error) {
+		settled, err := o.versions(ctx)
+		if err != nil {
+			return false, "", err
+		}
+		requests, err := o.twoSyncs(ctx)
+		if err != nil {
+			return false, "", err
+		}
+		after, err := o.versions(ctx)
+		delete(requests, "GET /session") // sessions end after minutes
+		return len(requests) == 1 && maps.Equal(settled, after), fmt.Sprintf("Apple was asked %v, objects are unchanged: %t", requests, maps.Equal(settled, after)), err
+	})
+}
+
+// twoSyncs counts what Apple is asked until it was asked for changes twice.
+func (o *organisation) twoSyncs(ctx context.Context) (map[string]int, error) {
 	if _, err := o.Portal(ctx, http.MethodDelete, "/requests", nil); err != nil {
-		return err
+		return nil, err
 	}
 	requests := map[string]int{}
-	err = o.Wait(ctx, "two syncs", func(ctx context.Context) (bool, string, error) {
+	err := o.Wait(ctx, "two syncs", func(ctx context.Context) (bool, string, error) {
+		requests = map[string]int{}
 		err := o.ask(ctx, "/requests", &requests)
 		return requests["POST /devices/sync"] >= 2, fmt.Sprint(requests), err
 	})
-	if err != nil {
-		return err
-	}
-	delete(requests, "GET /session")
-	after, err := o.versions(ctx)
-	if err != nil {
-		return err
-	}
-	if len(requests) != 1 || !maps.Equal(settled, after) {
-		return fmt.Errorf("Apple was asked %v, and objects are unchanged: %t", requests, maps.Equal(settled, after))
-	}
-	return nil
+	return requests, err
 }
 
 // versions are those of the AutomatedEnrollment and of all Devices.
