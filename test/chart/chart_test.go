@@ -132,8 +132,8 @@ func TestCRDsAreKept(t *testing.T) {
 		}
 		kept++
 	}
-	if kept != 6 {
-		t.Errorf("%d CRDs, want 6", kept)
+	if kept != 7 {
+		t.Errorf("%d CRDs, want 7", kept)
 	}
 }
 
