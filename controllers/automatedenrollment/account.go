@@ -2,6 +2,7 @@ package automatedenrollment
 
 import (
 	"errors"
+	"maps"
 	"time"
 
 	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
@@ -31,6 +32,9 @@ type account struct {
 	resume   time.Time
 	failures int
 
+	// marked is when Devices were marked that left, by name: the cache may not have it yet.
+	marked map[string]time.Time
+
 	// session and digest are what was published last, and to which session of the server.
 	session *link.Server
 	digest  string
@@ -50,6 +54,8 @@ type listed struct {
 	ade.Device
 	// applied is when its Device was written last: the cache may not have it yet.
 	applied time.Time
+	// invalid is why the API server did not take the Device then.
+	invalid string
 	// refused is why Apple does not assign to it; it is tried again after the next full list.
 	refused ade.Result
 	// retry is when an assignment that failed is tried again.
@@ -108,6 +114,15 @@ func (s *scope) failed(err error, now time.Time) error {
 
 // answered notes that Apple answers.
 func (s *scope) answered() { s.account.outage, s.account.failures = nil, 0 }
+
+// recent returns the marks that the cache may not have yet, to which others are added.
+func (a *account) recent(now time.Time) map[string]time.Time {
+	if a.marked == nil {
+		a.marked = map[string]time.Time{}
+	}
+	maps.DeleteFunc(a.marked, func(_ string, at time.Time) bool { return now.Sub(at) >= cacheLag })
+	return a.marked
+}
 
 // forget drops the list, so that all of it is asked for again.
 func (a *account) forget() { a.list, a.cursor, a.full = nil, "", time.Time{} }

@@ -36,6 +36,8 @@ const (
 	abreast = 8
 	// cacheLag is how long a write may take to come back through the cache.
 	cacheLag = 30 * time.Second
+	// invalidAgain is the pause before the API server is asked again to take what it did not take.
+	invalidAgain = 10 * time.Minute
 	// soon is the pause before a pass that goes on with the work of this one.
 	soon = time.Second
 	// maxFact bounds what Apple says of a device, in bytes.
@@ -113,8 +115,7 @@ type writer struct {
 	*Reconciler
 	scope *scope
 	now   time.Time
-	// queue are the Devices to write.
-	queue []*unstructured.Unstructured
+	queue []writing
 	// waiting counts the devices whose Device is not as it should be yet.
 	waiting int
 
@@ -123,11 +124,16 @@ type writer struct {
 	refused string
 }
 
+// writing is a Device to write.
+type writing struct {
+	entry  *listed // nil: Apple does not list it any more
+	device *unstructured.Unstructured
+}
+
 // bring queues what Apple says of a device for its Device, if that says something else.
 func (w *writer) bring(entry *listed, d *mdmv1alpha1.Device) error {
 	if d != nil && d.DeletionTimestamp != nil {
-		w.waiting++ // its successor is made when it is gone
-		return nil
+		return nil // its successor is made when it is gone
 	}
 	want := w.listing(entry)
 	if elsewhere(d, want) {
@@ -141,12 +147,18 @@ func (w *writer) bring(entry *listed, d *mdmv1alpha1.Device) error {
 		entry.applied = time.Time{}
 		return nil
 	}
+	if entry.invalid != "" && w.now.Sub(entry.applied) < invalidAgain {
+		w.refused = entry.invalid
+		return nil
+	}
 	w.waiting++
 	if w.now.Sub(entry.applied) < cacheLag || len(w.queue) >= atOnce {
 		return nil
 	}
-	entry.applied = w.now
-	return w.enqueue(entry.SerialNumber, d, want, labels)
+	entry.applied, entry.invalid = w.now, ""
+	u, err := w.object(entry.SerialNumber, d, want, labels)
+	w.queue = append(w.queue, writing{entry, u})
+	return err
 }
 
 // elsewhere says whether another AutomatedEnrollment lists the device since a later time: it moved there, and this one is about to hear of it.
@@ -163,11 +175,12 @@ func elsewhere(d *mdmv1alpha1.Device, want *mdmv1alpha1.AppleListing) bool {
 
 // mark queues the mark for the Devices of this object that Apple does not list any more, and counts them.
 func (w *writer) mark(known []mdmv1alpha1.Device) (left int, err error) {
+	marked := w.scope.account.recent(w.now)
 	for i := range known {
 		d := &known[i]
 		listing := d.Spec.Listing
 		if listing == nil || listing.AutomatedEnrollment != w.scope.object.Name || listing.State == mdmv1alpha1.ListingLeft || d.DeletionTimestamp != nil ||
-			w.scope.account.list[d.Spec.SerialNumber] != nil {
+			w.scope.account.list[d.Spec.SerialNumber] != nil || !marked[d.Name].IsZero() {
 			continue
 		}
 		gone := *listing
@@ -176,9 +189,12 @@ func (w *writer) mark(known []mdmv1alpha1.Device) (left int, err error) {
 		if err != nil {
 			return left, err
 		}
-		if err := w.enqueue(d.Spec.SerialNumber, d, &gone, labels); err != nil {
+		u, err := w.object(d.Spec.SerialNumber, d, &gone, labels)
+		if err != nil {
 			return left, err
 		}
+		w.queue = append(w.queue, writing{nil, u})
+		marked[d.Name] = w.now
 		left++
 	}
 	return left, nil
@@ -236,14 +252,14 @@ func asWanted(d *mdmv1alpha1.Device, want *mdmv1alpha1.AppleListing, labels map[
 func (w *writer) write(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(abreast)
-	for _, u := range w.queue {
-		group.Go(func() error { return w.apply(ctx, u) })
+	for _, each := range w.queue {
+		group.Go(func() error { return w.apply(ctx, each) })
 	}
 	return group.Wait()
 }
 
-func (w *writer) apply(ctx context.Context, u *unstructured.Unstructured) error {
-	err := w.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), client.FieldOwner(fieldManager), client.ForceOwnership)
+func (w *writer) apply(ctx context.Context, each writing) error {
+	err := w.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(each.device), client.FieldOwner(fieldManager), client.ForceOwnership)
 	switch {
 	case err == nil, apierrors.IsConflict(err), apierrors.IsNotFound(err): // gone or new since the cache saw it: the next pass sees it
 		return nil
@@ -251,7 +267,10 @@ func (w *writer) apply(ctx context.Context, u *unstructured.Unstructured) error 
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.refused = "the API server refuses a Device for something that Apple lists: " + causes(err)
-		w.waiting--
+		if each.entry != nil {
+			each.entry.invalid = w.refused
+			w.waiting--
+		}
 		return nil
 	}
 	return fmt.Errorf("writing a Device that Apple lists: %w", err)
@@ -270,11 +289,11 @@ func causes(err error) string {
 	return strings.Join(slices.Compact(fields), ", ")
 }
 
-// enqueue queues a Device that the operator made, or the listing and the labels alone of one that others declared.
-func (w *writer) enqueue(serial string, d *mdmv1alpha1.Device, want *mdmv1alpha1.AppleListing, labels map[string]any) error {
+// object is a Device that the operator made, or the listing and the labels alone of one that others declared.
+func (w *writer) object(serial string, d *mdmv1alpha1.Device, want *mdmv1alpha1.AppleListing, labels map[string]any) (*unstructured.Unstructured, error) {
 	listing, err := runtime.DefaultUnstructuredConverter.ToUnstructured(want)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	ours := roster.DiscoveredName(w.scope.object.Spec.ServerRef.Name, adminapi.PlatformApple, serial)
 	spec := map[string]any{"listing": listing}
@@ -294,6 +313,5 @@ func (w *writer) enqueue(serial string, d *mdmv1alpha1.Device, want *mdmv1alpha1
 	meta["labels"] = all
 	u := &unstructured.Unstructured{Object: map[string]any{"metadata": meta, "spec": spec}}
 	u.SetGroupVersionKind(mdmv1alpha1.GroupVersion.WithKind("Device"))
-	w.queue = append(w.queue, u)
-	return nil
+	return u, nil
 }

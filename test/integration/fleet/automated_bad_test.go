@@ -273,3 +273,22 @@ func TestDeletionLeavesDevicesAndKeys(t *testing.T) {
 		t.Error("something was taken along")
 	}
 }
+
+// One device that cannot be a Device holds up nobody else, and neither does one whose Device is about to go.
+func TestOneBadDeviceHoldsUpNobody(t *testing.T) {
+	a := automate(t, macsAndRest()...)
+	a.apple.Add(append(macs("C", 2), depfake.Device{SerialNumber: "-- (VM) --", Family: "Mac"})...)
+	a.UntilIs(a.object, "TokenAccepted=False/AwaitingToken")
+	a.give(a.download())
+	a.UntilIs(a.object, "DevicesSynced=False/DeviceRefused", "Published=True/Ready")
+	a.Until("the others are assigned", func() bool { a.Get(a.object.Name, a.object); return a.assigned()["C0001"] == "macs" })
+	if message := managed.Message(a.object, "DevicesSynced"); strings.Contains(message, "VM") || !strings.Contains(message, "serialNumber") {
+		t.Errorf("the message is %s", message)
+	}
+	d := bySerial(a)["C0000"]
+	managed.Edit(a.Bench, d.Name, &d, func(d *mdmv1alpha1.Device) { d.Finalizers = append(d.Finalizers, "example.com/slow") })
+	a.Delete(d.Name, &mdmv1alpha1.Device{})
+	a.apple.Add(macs("E", 1)...)
+	a.later()
+	a.Until("the new one is assigned", func() bool { a.Get(a.object.Name, a.object); return a.assigned()["E0000"] == "macs" })
+}
