@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
@@ -39,24 +37,15 @@ func (s *scope) describe() {
 	status.Fingerprint, status.SerialNumber, status.Issuer = certs.Fingerprint(s.live), s.live.SerialNumber.Text(16), s.live.Issuer.CommonName
 }
 
-// expiry reminds in time. The message changes at each threshold, and each change is an event.
+// expiry reminds in time.
 func (r *Reconciler) expiry(_ context.Context, s *scope, report *loop.Report) error {
 	if s.live == nil {
 		report.Unknown(mdmv1alpha1.ReasonPending, "there was no certificate yet")
 		return nil
 	}
-	left := s.live.NotAfter.Sub(r.Clock.Now())
-	passed, next := remind.Reminder(left, s.object.Spec.RenewBefore.Duration)
-	report.Again(left - next)
-	if passed == 0 {
-		return nil
-	}
-	message := remind.Left(passed) + ": " + renewCure
-	was := meta.FindStatusCondition(s.object.Status.Conditions, mdmv1alpha1.APNSCertificateNotExpiring)
-	if was != nil && was.Reason == mdmv1alpha1.APNSCertificateExpiring && was.Message != message {
-		r.Events.Eventf(s.object, nil, corev1.EventTypeWarning, was.Reason, "Reconcile", "%s", message)
-	}
-	report.False(mdmv1alpha1.APNSCertificateExpiring, "%s", message)
+	remind.Ending{
+		Condition: mdmv1alpha1.APNSCertificateNotExpiring, Reason: mdmv1alpha1.APNSCertificateExpiring, Cure: renewCure, First: s.object.Spec.RenewBefore.Duration,
+	}.Tell(r.Engine, s.object, s.live.NotAfter.Sub(r.Clock.Now()), report)
 	return nil
 }
 

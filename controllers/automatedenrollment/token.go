@@ -6,7 +6,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
@@ -187,7 +186,7 @@ func (r *Reconciler) use(ctx context.Context, s *scope, token ade.Token, prefix 
 	return s.store.Save(ctx, r.Client)
 }
 
-// expiry reminds in time. The message changes at each threshold, and each change is an event.
+// expiry reminds in time.
 func (r *Reconciler) expiry(_ context.Context, s *scope, report *loop.Report) error {
 	end := s.object.Status.TokenNotAfter
 	left := end.Sub(r.Clock.Now())
@@ -195,17 +194,10 @@ func (r *Reconciler) expiry(_ context.Context, s *scope, report *loop.Report) er
 		report.False(mdmv1alpha1.AutomatedEnrollmentTokenExpired, "the token has ended: %s; devices stay enrolled", renewCure)
 		return nil
 	}
-	passed, next := remind.Reminder(left, s.object.Spec.RenewBefore.Duration)
-	report.Again(left - next)
-	if passed == 0 {
-		return nil
-	}
-	message := remind.Left(passed) + ": " + renewCure
-	was := meta.FindStatusCondition(s.object.Status.Conditions, mdmv1alpha1.AutomatedEnrollmentTokenNotExpiring)
-	if was != nil && was.Reason == mdmv1alpha1.AutomatedEnrollmentTokenExpiring && was.Message != message {
-		r.Events.Eventf(s.object, nil, corev1.EventTypeWarning, was.Reason, "Reconcile", "%s", message)
-	}
-	report.False(mdmv1alpha1.AutomatedEnrollmentTokenExpiring, "%s", message)
+	remind.Ending{
+		Condition: mdmv1alpha1.AutomatedEnrollmentTokenNotExpiring, Reason: mdmv1alpha1.AutomatedEnrollmentTokenExpiring, Cure: renewCure,
+		First: s.object.Spec.RenewBefore.Duration,
+	}.Tell(r.Engine, s.object, left, report)
 	return nil
 }
 
