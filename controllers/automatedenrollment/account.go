@@ -38,8 +38,8 @@ type account struct {
 	// session and digest are what was published last, and to which session of the server.
 	session *link.Server
 	digest  string
-	// retired are the profiles at Apple that were ours before they changed.
-	retired map[string]bool
+	// profiles are those at Apple that devices have and that are not, or not any more, in the status.
+	profiles map[string]ade.Profile
 }
 
 // way is how Apple is reached.

@@ -83,9 +83,9 @@ func (r *Reconciler) call(ctx context.Context, s *scope, uuid string, serials []
 // differences are the serial numbers by the profile (uuid) that they should have; "": they should lose one of ours.
 func (s *scope) differences(uuids map[string]string, now time.Time) map[string][]string {
 	differ := map[string][]string{}
-	ours := map[string]bool{}
+	current := map[string]bool{}
 	for _, uuid := range uuids {
-		ours[uuid] = true
+		current[uuid] = true
 	}
 	for serial, profile := range s.plan.profiles {
 		entry := s.account.list[serial]
@@ -93,7 +93,7 @@ func (s *scope) differences(uuids map[string]string, now time.Time) map[string][
 		switch {
 		case entry.ProfileUUID == want, entry.refused != "", now.Before(entry.retry):
 		case profile != "" && want == "": // not defined yet
-		case want == "" && !ours[entry.ProfileUUID] && !s.account.retired[entry.ProfileUUID]: // somebody else's
+		case want == "" && !current[entry.ProfileUUID] && !s.ours(entry.ProfileUUID): // somebody else's
 		default:
 			differ[want] = append(differ[want], serial)
 		}

@@ -20,8 +20,8 @@ import (
 	"github.com/kubemdm/kubemdm/internal/serverconfig"
 )
 
-// maxAdoptions bounds the profiles at Apple that are looked at to find ours again.
-const maxAdoptions = 64
+// maxSurveyed bounds the profiles at Apple that are looked at to find ours again.
+const maxSurveyed = 64
 
 // define defines profiles at Apple that it does not have as they are now.
 func (r *Reconciler) define(ctx context.Context, s *scope, report *loop.Report) error {
@@ -139,6 +139,9 @@ func ders(pem []byte) [][]byte {
 
 // defineAll brings the status's profiles to what is wanted.
 func (r *Reconciler) defineAll(ctx context.Context, s *scope, wanted []ade.Profile) error {
+	if err := r.survey(ctx, s); err != nil {
+		return s.failed(err, r.Clock.Now())
+	}
 	before := s.object.Status.Profiles
 	var after []mdmv1alpha1.SetupProfileStatus
 	for i, p := range wanted {
@@ -166,51 +169,54 @@ func (r *Reconciler) defineAll(ctx context.Context, s *scope, wanted []ade.Profi
 
 // retire remembers the profiles that were ours: devices lose them if none of the new ones is for them.
 func (s *scope) retire(before, after []mdmv1alpha1.SetupProfileStatus) {
-	if s.account.retired == nil {
-		s.account.retired = map[string]bool{}
-	}
 	for _, was := range before {
-		s.account.retired[was.UUID] = true
+		s.account.profiles[was.UUID] = ade.Profile{URL: s.object.Status.URL}
 	}
 	for _, now := range after {
-		delete(s.account.retired, now.UUID)
+		delete(s.account.profiles, now.UUID)
 	}
+}
+
+// survey looks at the profiles that devices have at Apple and that the status does not know: they may be ours from before a restart or a loss of the status.
+func (r *Reconciler) survey(ctx context.Context, s *scope) error {
+	if s.account.profiles == nil {
+		s.account.profiles = map[string]ade.Profile{}
+	}
+	known := map[string]bool{"": true}
+	for _, p := range s.object.Status.Profiles {
+		known[p.UUID] = true
+	}
+	for _, d := range s.account.list {
+		if _, seen := s.account.profiles[d.ProfileUUID]; seen || known[d.ProfileUUID] || len(s.account.profiles) >= maxSurveyed {
+			continue
+		}
+		found, err := s.account.client.Profile(ctx, d.ProfileUUID)
+		var f *ade.Failure
+		if errors.As(err, &f) && (f.Kind == ade.ProfileNotFound || f.Kind == ade.Refused) {
+			err = nil // what Apple does not show is somebody else's
+		}
+		if err != nil {
+			return err
+		}
+		s.account.profiles[d.ProfileUUID] = found
+	}
+	return nil
 }
 
 // adoptOrDefine finds the profile among those that devices have at Apple, as after a loss of the status, or defines it.
 func (r *Reconciler) adoptOrDefine(ctx context.Context, s *scope, p ade.Profile) (string, error) {
-	if len(s.object.Status.Profiles) == 0 {
-		uuid, err := s.account.find(ctx, p)
-		if uuid != "" || err != nil {
-			return uuid, err
+	for uuid, found := range s.account.profiles {
+		if found.Digest() == p.Digest() {
+			return uuid, nil
 		}
 	}
 	return s.account.client.Define(ctx, p)
 }
 
-func (a *account) find(ctx context.Context, p ade.Profile) (string, error) {
-	assigned := map[string]bool{}
-	for _, d := range a.list {
-		if d.ProfileUUID != "" {
-			assigned[d.ProfileUUID] = true
-		}
-	}
-	looked := 0
-	for uuid := range assigned {
-		if looked++; looked > maxAdoptions {
-			break
-		}
-		found, err := a.client.Profile(ctx, uuid)
-		var f *ade.Failure
-		switch {
-		case errors.As(err, &f) && (f.Kind == ade.ProfileNotFound || f.Kind == ade.Refused):
-		case err != nil:
-			return "", err
-		case found.Digest() == p.Digest():
-			return uuid, nil
-		}
-	}
-	return "", nil
+// ours says whether a profile at Apple sends devices to this server in the name of this object.
+func (s *scope) ours(uuid string) bool {
+	p, known := s.account.profiles[uuid]
+	return known && p.URL == s.object.Status.URL
 }
 
 // redefine drops a profile that Apple does not know any more from the status, so that the next pass defines it anew.

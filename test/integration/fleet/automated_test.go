@@ -303,6 +303,10 @@ func TestProfilesAreDefinedOnceAndAdopted(t *testing.T) {
 		a.Get(a.object.Name, a.object)
 		return len(a.apple.Profiles()) == 3 && a.assigned()["C0000"] == "macs" && a.assigned()["D0000"] == "rest" && a.object.Status.Profiles[0].UUID != before[0].UUID
 	})
+	managed.Edit(a.Bench, a.object.Name, a.object, func(o *mdmv1alpha1.AutomatedEnrollment) { o.Spec.Profiles = o.Spec.Profiles[:1] })
+	a.Manage() // and the next leader finds that a profile is ours which is not in the spec any more
+	a.Until("the iPad has lost its profile", func() bool { a.Get(a.object.Name, a.object); return a.apple.Devices()["D0000"].ProfileUUID == "" })
+	a.UntilIs(a.object, "Ready=True/Ready")
 	a.apple.ForgetProfile(a.object.Status.Profiles[0].UUID)
 	a.apple.Add(macs("E", 1)...)
 	a.later()
