@@ -18,7 +18,11 @@ import (
 )
 
 // refusal is why a token that was given is not in use. It is what a person corrects.
-type refusal struct{ reason, message string }
+type refusal struct {
+	reason, message string
+	// missing: none was given.
+	missing bool
+}
 
 func (r *refusal) Error() string { return r.message }
 
@@ -32,6 +36,9 @@ func (r *Reconciler) token(ctx context.Context, s *scope, report *loop.Report) e
 	var refused *refusal
 	switch {
 	case errors.As(err, &refused):
+		if refused.missing && live.AccessToken != "" {
+			refused = nil // nothing new was given; what is in use lies in the operator's own Secret
+		}
 	case err != nil:
 		return r.kmsTrouble(err)
 	case given.AccessToken != "" && !same(given, live):
@@ -86,7 +93,7 @@ func (r *Reconciler) givenToken(ctx context.Context, s *scope) (token ade.Token,
 	}
 	found, err := source.Read(ctx, r.Client, s.object.Namespace, content.References{Secrets: []mdmv1alpha1.KeyReference{*ref}})
 	if reason, message, missing := loop.Halted(err); missing {
-		return ade.Token{}, "", &refusal{reason, message}
+		return ade.Token{}, "", &refusal{reason: reason, message: message, missing: true}
 	}
 	if err != nil {
 		return ade.Token{}, "", err
@@ -108,7 +115,7 @@ func (r *Reconciler) givenToken(ctx context.Context, s *scope) (token ade.Token,
 			break
 		}
 	}
-	return ade.Token{}, "", &refusal{reasonOf(last), last.Error()}
+	return ade.Token{}, "", &refusal{reason: reasonOf(last), message: last.Error()}
 }
 
 func reasonOf(err error) string {
@@ -134,9 +141,9 @@ func (r *Reconciler) accept(ctx context.Context, s *scope, live, given ade.Token
 		case o == nil:
 			return err
 		case o.reason == mdmv1alpha1.AutomatedEnrollmentTokenRevoked:
-			return &refusal{o.reason, o.message}
+			return &refusal{reason: o.reason, message: o.message}
 		case live.AccessToken != "":
-			return &refusal{o.reason, "the new token could not be checked: " + o.message}
+			return &refusal{reason: o.reason, message: "the new token could not be checked: " + o.message}
 		}
 		// The first token is taken without Apple's word: the next step tells what is wrong with the way to Apple.
 	}
@@ -156,10 +163,10 @@ func (r *Reconciler) judge(s *scope, live, given ade.Token) error {
 	}
 	switch {
 	case !r.Clock.Now().Before(given.Expiry):
-		return &refusal{mdmv1alpha1.AutomatedEnrollmentTokenExpired, "the token that was given ended at " + given.Expiry.UTC().Format(time.RFC3339) +
+		return &refusal{reason: mdmv1alpha1.AutomatedEnrollmentTokenExpired, message: "the token that was given ended at " + given.Expiry.UTC().Format(time.RFC3339) +
 			": download a new one in Apple Business Manager"}
 	case known != "" && given.ConsumerKey != known && given.ConsumerKey != s.object.Spec.AcceptConsumerKey:
-		return &refusal{mdmv1alpha1.AutomatedEnrollmentTokenOfAnotherServer, "the token that was given is of another server in Apple Business Manager (consumer key " +
+		return &refusal{reason: mdmv1alpha1.AutomatedEnrollmentTokenOfAnotherServer, message: "the token that was given is of another server in Apple Business Manager (consumer key " +
 			given.ConsumerKey + ") than the one in use (" + known + "): give the token of the same server, or set spec.acceptConsumerKey to the new key"}
 	}
 	return nil

@@ -89,6 +89,10 @@ func TestTokenAndKeyAreRenewed(t *testing.T) {
 
 func TestKeysThatAreGoneAreNotMadeAnew(t *testing.T) {
 	a := automated(t, macsAndRest(), macs("C", 1)...)
+	a.Delete("token", &corev1.Secret{}) // the person's own, which is in use no more
+	a.Round()
+	a.Manage()
+	a.UntilIs(a.object, "TokenAccepted=True/Ready", "Ready=True/Ready")
 	secret := &corev1.Secret{}
 	a.Get(a.object.KeySecretName(), secret)
 	a.Delete(a.object.KeySecretName(), &corev1.Secret{})
