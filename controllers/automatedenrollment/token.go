@@ -32,22 +32,9 @@ func (r *Reconciler) token(ctx context.Context, s *scope, report *loop.Report) e
 	if err != nil {
 		return r.kmsTrouble(err)
 	}
-	given, prefix, err := r.givenToken(ctx, s)
-	var refused *refusal
-	switch {
-	case errors.As(err, &refused):
-		if refused.missing && live.AccessToken != "" {
-			refused = nil // nothing new was given; what is in use lies in the operator's own Secret
-		}
-	case err != nil:
+	live, refused, err := r.renewed(ctx, s, live)
+	if err != nil {
 		return r.kmsTrouble(err)
-	case given.AccessToken != "" && !same(given, live):
-		if err := r.accept(ctx, s, live, given, prefix); errors.As(err, &refused) {
-			break
-		} else if err != nil {
-			return err
-		}
-		live = given
 	}
 	if live.AccessToken == "" {
 		if refused != nil {
@@ -65,6 +52,24 @@ func (r *Reconciler) token(ctx context.Context, s *scope, report *loop.Report) e
 		report.False(refused.reason, "%s; the token in use stays", refused.message)
 	}
 	return nil
+}
+
+// renewed returns the token in use once the newest that was given is looked at, and why that is not it.
+func (r *Reconciler) renewed(ctx context.Context, s *scope, live ade.Token) (ade.Token, *refusal, error) {
+	given, prefix, err := r.givenToken(ctx, s)
+	if err == nil && given.AccessToken != "" && !same(given, live) {
+		if err = r.accept(ctx, s, live, given, prefix); err == nil {
+			return given, nil, nil
+		}
+	}
+	var refused *refusal
+	switch {
+	case !errors.As(err, &refused):
+		return live, nil, err
+	case refused.missing && live.AccessToken != "":
+		return live, nil, nil // nothing new was given; what is in use lies in the operator's own Secret
+	}
+	return live, refused, nil
 }
 
 // same says whether two tokens are one: what Apple signs in by is the same.
@@ -148,7 +153,7 @@ func (r *Reconciler) accept(ctx context.Context, s *scope, live, given ade.Token
 		// The first token is taken without Apple's word: the next step tells what is wrong with the way to Apple.
 	}
 	if err := r.use(ctx, s, given, prefix); err != nil {
-		return r.kmsTrouble(err)
+		return err
 	}
 	s.account.forget()
 	r.Events.Eventf(s.object, nil, corev1.EventTypeNormal, "TokenAccepted", "Reconcile", "a token is in use that ends at %s", given.Expiry.UTC().Format(time.RFC3339))
