@@ -22,6 +22,8 @@ type account struct {
 	// list is what Apple lists, by serial number, complete unless full is zero; cursor is where the next sync goes on.
 	list   map[string]*listed
 	cursor string
+	// gone is when devices left by an event, since the whole list was read: an older event of one may come again.
+	gone   map[string]time.Time
 	full   time.Time
 	synced time.Time
 	// request is the annotation requested-at that the last sync was asked for by.
@@ -31,6 +33,8 @@ type account struct {
 	outage   *outage
 	resume   time.Time
 	failures int
+	// generation is that of the spec at the outage: what Apple refused may have been corrected since.
+	generation int64
 
 	// marked is when Devices were marked that left, by name: the cache may not have it yet.
 	marked map[string]time.Time
@@ -107,7 +111,7 @@ func (s *scope) failed(err error, now time.Time) error {
 		return err
 	}
 	s.cut = o
-	s.account.outage, s.account.resume = o, now.Add(o.after)
+	s.account.outage, s.account.resume, s.account.generation = o, now.Add(o.after), s.object.Generation
 	s.account.failures++
 	return nil
 }

@@ -67,7 +67,7 @@ func (r *Reconciler) sync(ctx context.Context, s *scope, report *loop.Report) er
 	a, now := s.account, r.Clock.Now()
 	asked := s.object.Annotations[mdmv1alpha1.AnnotationRequestedAt]
 	hurry := asked != "" && asked != a.request && asked != s.object.Status.LastHandledRequest
-	if a.outage != nil && now.Before(a.resume) && !hurry {
+	if a.outage != nil && now.Before(a.resume) && a.generation == s.object.Generation && !hurry {
 		s.cut = a.outage
 	} else if hurry || a.full.IsZero() || now.Sub(a.synced) >= s.object.Spec.SyncEvery.Duration {
 		a.request = asked
@@ -147,7 +147,7 @@ func (a *account) fetch(ctx context.Context, now time.Time) error {
 			break
 		}
 	}
-	a.list, a.cursor, a.full = list, cursor, now
+	a.list, a.gone, a.cursor, a.full = list, map[string]time.Time{}, cursor, now
 	return nil
 }
 
@@ -180,12 +180,15 @@ func (a *account) follow(ctx context.Context) (news bool, err error) {
 // heed takes an event into the list and says whether it tells anything new. Events come more than once and late: one that is older than what is known
 // says nothing. Apple tells of assignments too, those that were made here included.
 func (a *account) heed(d ade.Device) (news bool) {
-	was := a.list[d.SerialNumber]
+	was, left := a.list[d.SerialNumber], a.gone[d.SerialNumber]
 	switch {
-	case was != nil && d.OpAt.Before(was.OpAt):
+	case was == nil && !left.IsZero() && !d.OpAt.After(left):
+		return false
+	case was != nil && (d.OpAt.Before(was.OpAt) || d.Op == ade.Deleted && d.OpAt.Before(was.AssignedAt)):
 		return false
 	case d.Op == ade.Deleted:
 		delete(a.list, d.SerialNumber)
+		a.gone[d.SerialNumber] = d.OpAt
 		return was != nil
 	}
 	a.list[d.SerialNumber] = a.entry(d)

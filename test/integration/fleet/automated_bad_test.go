@@ -296,3 +296,16 @@ func TestOneBadDeviceHoldsUpNobody(t *testing.T) {
 	a.later()
 	a.Until("the new one is assigned", func() bool { a.Get(a.object.Name, a.object); return a.assigned()["E0000"] == "macs" })
 }
+
+// A profile that Apple refuses is told, and is defined as soon as it is corrected.
+func TestARefusedProfileIsCorrected(t *testing.T) {
+	a := automated(t, macsAndRest(), macs("C", 1)...)
+	a.apple.Fail("POST /profile", depfake.Error(http.StatusBadRequest, "DEPARTMENT_INVALID"))
+	managed.Edit(a.Bench, a.object.Name, a.object, func(o *mdmv1alpha1.AutomatedEnrollment) { o.Spec.Profiles[0].Department = "Desing" })
+	a.UntilIs(a.object, "ProfilesDefined=False/ServiceRefused", "Ready=False/ServiceRefused")
+	if message := managed.Message(a.object, "ProfilesDefined"); !strings.Contains(message, "DEPARTMENT_INVALID") {
+		t.Errorf("the message is %s", message)
+	}
+	managed.Edit(a.Bench, a.object.Name, a.object, func(o *mdmv1alpha1.AutomatedEnrollment) { o.Spec.Profiles[0].Department = "Design" })
+	a.UntilIs(a.object, "ProfilesDefined=True/Ready", "Ready=True/Ready")
+}
