@@ -67,7 +67,7 @@ generate: $(TOOLED) ## Generate DeepCopy methods and the reference page for api/
 
 .PHONY: manifests
 manifests: $(TOOLED) ## Generate CRDs, RBAC and webhook configuration, for config/ and for the chart.
-	$(TOOLS)/controller-gen crd paths=./api/... output:crd:dir=config/crd/bases
+	$(TOOLS)/controller-gen crd paths=./api/v1alpha1/... output:crd:dir=config/crd/bases
 	$(TOOLS)/controller-gen rbac:roleName=kubemdm-manager paths=./controllers/... output:rbac:dir=config/rbac
 	$(TOOLS)/controller-gen webhook paths=./webhooks/... output:webhook:dir=config/webhook
 # The chart's templates read these files, so that config/ and the chart can not drift apart.

@@ -95,6 +95,11 @@ type MDMServerSpec struct {
 	// +optional
 	Windows *WindowsServer `json:"windows,omitempty"`
 
+	// enrollmentPage is what people see who open the server's address to enrol a device.
+	// +optional
+	// +kubebuilder:default={}
+	EnrollmentPage EnrollmentPage `json:"enrollmentPage,omitzero"`
+
 	// exposure is how devices reach the server from outside the cluster.
 	// +optional
 	// +kubebuilder:default={}
@@ -232,6 +237,14 @@ type AppleServer struct {
 	// +optional
 	// +kubebuilder:default={}
 	Push ApplePush `json:"push,omitzero"`
+
+	// imports are the servers that devices were enrolled by before "kubectl mdm import" took them over. Their paths are served, and the certificates that
+	// they issued are trusted for the imported devices, until each of those has renewed its own.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=8
+	Imports []AppleImport `json:"imports,omitempty"`
 }
 
 // ApplePush configures the way to Apple's push service.

@@ -24,6 +24,15 @@ const (
 	PathDevices = "/v1/devices"
 	// PathDeviceIntents takes PUT of IntentBatch.
 	PathDeviceIntents = "/v1/device-intents"
+	// PathDeviceDetail takes POST of DetailRequest and answers with DeviceDetail.
+	PathDeviceDetail = "/v1/device-detail"
+	// PathArtifactStates is the suffix below an artifact that answers GET with pages of ArtifactState.
+	PathArtifactStates = "states"
+	// PathHistory answers GET with HistoryPage: entries after the query parameter after (a sequence number; absent: none, only Next), oldest first, at most
+	// limit. With wait it is a long poll.
+	PathHistory = "/v1/history"
+	// PathImport takes POST of ImportBatch and answers with ImportReply.
+	PathImport = "/v1/import"
 	// PathPush takes POST of PushRequest: wake these devices now.
 	PathPush = "/v1/push"
 )
@@ -52,6 +61,8 @@ const (
 	MaxBatch = 1000
 	// MaxInlineResults bounds the results carried inside one ActionStatus; all of them are read through PathActionResults.
 	MaxInlineResults = 20
+	// MaxHistory bounds the entries inside one DeviceDetail, and what is kept of one device.
+	MaxHistory = 200
 	// MaxFailing bounds the failing devices named inside one ArtifactStatus.
 	MaxFailing = 5
 )

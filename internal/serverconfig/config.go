@@ -64,6 +64,18 @@ type Config struct {
 	// Apple and Windows say which devices are served; at least one is set.
 	Apple   *Apple   `json:"apple,omitempty"`
 	Windows *Windows `json:"windows,omitempty"`
+	// Page is the look of the enrolment page.
+	Page Page `json:"page,omitzero"`
+}
+
+// Page is the look of the enrolment page; what is empty has a default.
+type Page struct {
+	Title      string `json:"title,omitempty"`
+	Color      string `json:"color,omitempty"` // #rrggbb
+	LogoFile   string `json:"logoFile,omitempty"`
+	SupportURL string `json:"supportURL,omitempty"`
+	// SignInToken is the key of the EnrollmentToken that counts for Apple devices whose people sign in on the page; empty: nobody may.
+	SignInToken string `json:"signInToken,omitempty"`
 }
 
 // DNSName is a host without its port, in lower case: what certificates and TLS call it.
@@ -102,6 +114,16 @@ type Apple struct {
 	DeviceRootsFile string `json:"deviceRootsFile,omitempty"`
 	// SignIn lets setup-assistant profiles ask people to sign in; nil: none may.
 	SignIn *SignIn `json:"signIn,omitempty"`
+	// Imports are the servers by which imported devices were enrolled.
+	Imports []Import `json:"imports,omitempty"`
+}
+
+// Import is another server by which devices were enrolled: their paths are served, and CAFile (PEM) is trusted for the imported ones.
+type Import struct {
+	Name        string `json:"name"`
+	ServerPath  string `json:"serverPath"`
+	CheckInPath string `json:"checkInPath"`
+	CAFile      string `json:"caFile"`
 }
 
 // Push configures APNs.

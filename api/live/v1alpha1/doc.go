@@ -1,0 +1,6 @@
+// Package v1alpha1 is the vocabulary of live.mdm.kubemdm.io: what is too detailed for etcd and is asked of the servers at the moment of the question.
+//
+// +kubebuilder:object:generate=true
+// +groupName=live.mdm.kubemdm.io
+// +k8s:openapi-gen=true
+package v1alpha1
