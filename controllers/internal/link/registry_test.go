@@ -6,6 +6,13 @@ import (
 	"strconv"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
 	"github.com/kubemdm/kubemdm/controllers/internal/link"
 	"github.com/kubemdm/kubemdm/internal/adminapi"
 )
@@ -230,5 +237,21 @@ func TestRemovalOfAServerThatWasNeverConnectedIsTold(t *testing.T) {
 	w.Disconnect(serverName)
 	if e := receive(t, "event of the removal", w.events); e.Server != serverName || e.Key != "" {
 		t.Errorf("event %+v", e)
+	}
+}
+
+// The controller of MDMServers disconnects one that is gone, whenever it is asked to look at it. Being told of that removal must not ask it to look again.
+func TestTheControllerOfServersIsNotToldOfItsOwnRemovals(t *testing.T) {
+	scheme := runtime.NewScheme()
+	if err := mdmv1alpha1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	exists := &mdmv1alpha1.MDMServer{ObjectMeta: metav1.ObjectMeta{Namespace: "fleet", Name: "exists"}}
+	handler := link.ToExisting(fake.NewClientBuilder().WithScheme(scheme).WithObjects(exists).Build())
+	if got := handler(t.Context(), link.Event{Server: client.ObjectKeyFromObject(exists), Kind: link.KindServer}); len(got) != 1 {
+		t.Errorf("%v for a server that exists", got)
+	}
+	if got := handler(t.Context(), link.Event{Server: types.NamespacedName{Namespace: "fleet", Name: "gone"}, Kind: link.KindServer}); len(got) != 0 {
+		t.Errorf("%v for a server that is gone", got)
 	}
 }

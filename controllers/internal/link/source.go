@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -13,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
+	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
 	"github.com/kubemdm/kubemdm/internal/adminapi"
 )
 
@@ -94,9 +96,20 @@ func (r *Registry) announce(server types.NamespacedName) {
 	}
 }
 
-// ToServer is the Handler of the MDMServer's own controller.
+// ToServer is the Handler of controllers whose requests are servers.
 func ToServer(_ context.Context, e Event) []reconcile.Request {
 	return []reconcile.Request{{NamespacedName: e.Server}}
+}
+
+// ToExisting returns the Handler of the MDMServer's own controller. It leaves out servers that are gone: to see to one of them again would disconnect it
+// again, and tell everybody again, for ever.
+func ToExisting(reader client.Reader) Handler {
+	return func(ctx context.Context, e Event) []reconcile.Request {
+		if apierrors.IsNotFound(reader.Get(ctx, e.Server, &mdmv1alpha1.MDMServer{}, client.UnsafeDisableDeepCopy)) {
+			return nil
+		}
+		return ToServer(ctx, e)
+	}
 }
 
 // ToNamed returns the Handler of kinds whose rows are named after their objects: the object itself if it exists, or all objects of the server.
