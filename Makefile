@@ -19,7 +19,7 @@ GOLANGCI_LINT := $(TOOLS)/golangci-lint-kube-api-linter
 RESULTS ?= $(CACHE)/results
 GOTESTFLAGS ?=
 GOTEST   = $(TOOLS)/gotestsum --format=pkgname-and-test-fails --hide-summary=skipped --jsonfile=$(RESULTS)/$@.json -- $(GOTESTFLAGS)
-UNIT     = $$(go list ./... | grep -vE '/test/(integration|system)(/|$$)')
+UNIT     = $$(go list ./... | grep -vE '/test/(browser|integration|system)(/|$$)')
 FUZZTIME ?= 10s
 
 # What the build tag pkcs11 changes: packages that are tested as a whole with it, and one with a test that needs it.
@@ -28,7 +28,10 @@ PKCS11_FLOW := ./test/integration/servers
 
 # What generators write. verify fails when running them again changes any of it.
 CHART     := charts/kubemdm
-GENERATED := 'api/*zz_generated*' docs/reference.md config/crd/bases config/rbac/role.yaml config/webhook/manifests.yaml $(CHART)/files
+LIVE_OPENAPI := controllers/live/openapi
+APIMACHINERY := $(addprefix k8s.io/apimachinery/pkg/,apis/meta/v1 runtime version)
+GENERATED := 'api/*zz_generated*' $(LIVE_OPENAPI) docs/reference.md config/crd/bases config/rbac/role.yaml config/webhook/manifests.yaml config/prometheus/rules.yaml \
+  $(CHART)/files/crds $(CHART)/files/dashboards $(CHART)/files/role.yaml $(CHART)/files/manifests.yaml $(CHART)/README.md
 
 ##@ Everyday
 
@@ -61,8 +64,10 @@ kubeconfig: ## Print the path of the local cluster's admin kubeconfig (with make
 ##@ Code generation
 
 .PHONY: generate
-generate: $(TOOLED) ## Generate DeepCopy methods and the reference page for api/.
+generate: $(TOOLED) ## Generate DeepCopy methods, the OpenAPI of the live view and the reference page for api/.
 	$(TOOLS)/controller-gen object paths=./api/...
+	$(TOOLS)/openapi-gen --go-header-file=/dev/null --report-filename=/dev/null --output-dir=$(LIVE_OPENAPI) --output-file=zz_generated.openapi.go --output-model-name-file=zz_generated.model_name.go \
+	  --output-pkg=github.com/kubemdm/kubemdm/$(LIVE_OPENAPI) $(APIMACHINERY:%=--readonly-pkg=%) ./api/live/v1alpha1 $(APIMACHINERY)
 	$(TOOLS)/crd-ref-docs --log-level=ERROR --source-path=api --config=hack/api-reference.yaml --renderer=markdown --output-path=docs/reference.md
 
 .PHONY: manifests
@@ -71,10 +76,11 @@ manifests: $(TOOLED) ## Generate CRDs, RBAC and webhook configuration, for confi
 	$(TOOLS)/controller-gen rbac:roleName=kubemdm-manager paths=./controllers/... output:rbac:dir=config/rbac
 	$(TOOLS)/controller-gen webhook paths=./webhooks/... output:webhook:dir=config/webhook
 # The chart's templates read these files, so that config/ and the chart can not drift apart.
-	rm -rf $(CHART)/files
-	mkdir -p $(CHART)/files
+	rm -rf $(CHART)/files/crds
 	cp -r config/crd/bases $(CHART)/files/crds
 	cp config/rbac/role.yaml config/webhook/manifests.yaml $(CHART)/files
+	$(TOOLS)/helm-docs --log-level=warning --chart-search-root=charts
+	go run ./hack/monitoring
 
 ##@ Checks
 
@@ -122,11 +128,16 @@ verify-kustomize: $(TOOLED)
 ##@ Tests
 
 .PHONY: test
-test: test-unit test-integration test-pkcs11 test-system ## Run unit tests, integration tests, those with an HSM, and the one main path on a real cluster.
+test: test-unit test-browser test-integration test-pkcs11 test-system ## Run unit tests, those in a browser, integration tests, those with an HSM, and the one main path on a real cluster.
 
 .PHONY: test-unit
 test-unit: $(TOOLED) | $(RESULTS) ## Run every test that needs neither an API server nor a cluster.
 	$(GOTEST) $(UNIT)
+	cd test/monitoring/rules && $(GOTEST:.json=-rules.json) ./...
+
+.PHONY: test-browser
+test-browser: $(TOOLED) | $(RESULTS) ## Run the tests of the enrolment page in a real Chromium.
+	$(GOTEST) -count=1 -timeout=20m ./test/browser
 
 .PHONY: test-integration
 test-integration: $(TOOLED) | $(RESULTS) ## Run the integration tests on a real kube-apiserver and etcd.
@@ -148,7 +159,7 @@ test-system: cluster-ready | $(RESULTS) ## Run the one main path with real pods 
 .PHONY: test-system-all
 test-system-all: cluster-ready | $(RESULTS) ## Run all system tests, one package after the other (each takes minutes).
 	KUBECONFIG=$$(go run ./hack/cluster kubeconfig); export KUBECONFIG; \
-	$(GOTEST) -count=1 -p=1 -timeout=120m ./test/system/...
+	$(GOTEST) -count=1 -p=1 -timeout=120m $$(go list ./test/system/... | grep -v /teardown$$) ./test/system/teardown # stops the cluster
 
 .PHONY: bench
 bench: ## Run the benchmarks.
@@ -172,6 +183,9 @@ ROOTS := --ca-certificates=/etc/ssl/certs/ca-certificates.crt
 IMAGEFLAGS_mdmserver := $(ROOTS)
 IMAGEFLAGS_manager   := $(ROOTS)
 
+# The live view's libraries bring gRPC, whose pages for traces make the linker keep every method of every type: a quarter of the binary.
+BUILDFLAGS_manager := -tags=grpcnotrace
+
 IMAGES    := $(CACHE)/images
 IMAGE_TAG ?= dev
 
@@ -180,7 +194,7 @@ images: $(PROGRAMS:%=image-%) ## Build the images as archives, without Docker.
 
 .PHONY: $(PROGRAMS:%=image-%)
 $(PROGRAMS:%=image-%): image-%: | $(IMAGES)
-	go build -ldflags="-s -w -X main.version=$(VERSION)" -o $(IMAGES)/bin/$* $(PACKAGE_$*)
+	go build $(BUILDFLAGS_$*) -ldflags="-s -w -X main.version=$(VERSION)" -o $(IMAGES)/bin/$* $(PACKAGE_$*)
 	go run ./hack/image --name docker.io/kubemdm/$*:$(IMAGE_TAG) --binary $(IMAGES)/bin/$* --user 65532:65532 --entrypoint /$* $(IMAGEFLAGS_$*) --out $(IMAGES)/$*.tar
 
 # The kubectl plugin, and what an MDM vendor needs without a cluster. Each is one static binary.
