@@ -128,6 +128,31 @@ func (c *Client) Tokens(ctx context.Context, after string, limit int) (*Page[Tok
 	return call[Page[TokenStatus]](ctx, c, http.MethodGet, PathTokens, pageQuery(after, limit), nil)
 }
 
+// DeviceDetail reads all that the server can say of one device.
+func (c *Client) DeviceDetail(ctx context.Context, deviceID string) (*DeviceDetail, error) {
+	return call[DeviceDetail](ctx, c, http.MethodPost, PathDeviceDetail, nil, DetailRequest{DeviceID: deviceID})
+}
+
+// ArtifactStates lists a page of how far each device is with an artifact. What Next says is for the server alone.
+func (c *Client) ArtifactStates(ctx context.Context, key Key, after string, limit int) (*Page[ArtifactState], error) {
+	return call[Page[ArtifactState]](ctx, c, http.MethodGet, keyPath(PathArtifacts, key)+"/"+PathArtifactStates, pageQuery(after, limit), nil)
+}
+
+// History waits up to wait for entries after a sequence number and returns at most limit of them, oldest first. A negative after asks for no entries,
+// only for the Next from which those to come can be read; it does not wait.
+func (c *Client) History(ctx context.Context, after int64, wait time.Duration, limit int) (*HistoryPage, error) {
+	q := url.Values{QueryWait: {wait.String()}, QueryLimit: {strconv.Itoa(limit)}}
+	if after >= 0 {
+		q.Set(QueryAfter, strconv.FormatInt(after, 10))
+	}
+	return call[HistoryPage](ctx, c, http.MethodGet, PathHistory, q, nil)
+}
+
+// Import takes over enrolments of another server, or judges them in a dry run. The same batch may be sent again.
+func (c *Client) Import(ctx context.Context, b ImportBatch) (*ImportReply, error) {
+	return call[ImportReply](ctx, c, http.MethodPost, PathImport, nil, b)
+}
+
 // All reads every page of a list.
 func All[T any](ctx context.Context, list func(ctx context.Context, after string, limit int) (*Page[T], error)) ([]T, error) {
 	var all []T

@@ -1,6 +1,9 @@
 package adminapi
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // DetailRequest names the device of a DeviceDetail.
 type DetailRequest struct {
@@ -33,7 +36,8 @@ const (
 type ArtifactState struct {
 	Artifact Key    `json:"artifact"`
 	DeviceID string `json:"deviceID"`
-	// Channel is DeviceID for the device's own channel, else that of a user of it.
+	// Channel is DeviceID for the device's own channel, else that of a user of it. It is empty if the artifact is assigned and the device has no
+	// channel for it yet, or the server not the artifact.
 	Channel    string          `json:"channel"`
 	Identifier string          `json:"identifier,omitempty"`
 	Digest     string          `json:"digest,omitempty"`
@@ -87,6 +91,12 @@ type HistoryPage struct {
 	StoreEpoch string         `json:"storeEpoch"`
 	Items      []HistoryEntry `json:"items,omitempty"`
 	Next       int64          `json:"next"`
+}
+
+// Store names the store of the page: the part of its epoch that outlives a start of the server, and is the same for all replicas.
+func (p *HistoryPage) Store() string {
+	store, _, _ := strings.Cut(p.StoreEpoch, ".")
+	return store
 }
 
 // MaxImport bounds the enrolments of one ImportBatch.

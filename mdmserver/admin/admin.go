@@ -43,6 +43,12 @@ type Fleet interface {
 	PutIntents(ctx context.Context, b adminapi.IntentBatch) (*adminapi.IntentReply, error)
 	ListDevices(ctx context.Context, after string, limit int) (*adminapi.Page[adminapi.Device], error)
 	WakeNow(ctx context.Context, deviceIDs []string) error
+
+	DeviceDetail(ctx context.Context, deviceID string) (*adminapi.DeviceDetail, error)
+	ArtifactStates(ctx context.Context, key adminapi.Key, after string, limit int) (*adminapi.Page[adminapi.ArtifactState], error)
+	History(ctx context.Context, after int64, wait time.Duration, limit int) (*adminapi.HistoryPage, error)
+
+	Import(ctx context.Context, b adminapi.ImportBatch) (*adminapi.ImportReply, error)
 }
 
 // Options of the API.
@@ -92,9 +98,14 @@ func New(o Options) http.Handler {
 		"PUT " + adminapi.PathAutomated + named:    a.leased(put(f.PutAutomated, checkAutomated)),
 		"DELETE " + adminapi.PathAutomated + named: a.leased(remove(f.DeleteAutomated)),
 
+		"POST " + adminapi.PathDeviceDetail:                                         put(a.deviceDetail, checkDetailRequest),
+		"GET " + adminapi.PathArtifacts + named + "/" + adminapi.PathArtifactStates: a.artifactStates,
+		"GET " + adminapi.PathHistory:                                               a.history,
+
 		"GET " + adminapi.PathDevices:       list(f.ListDevices),
 		"PUT " + adminapi.PathDeviceIntents: a.leased(put(f.PutIntents, checkIntents)),
 		"POST " + adminapi.PathPush:         a.leased(command(a.push, checkPush)),
+		"POST " + adminapi.PathImport:       a.leased(put(f.Import, checkImport)),
 	} {
 		mux.HandleFunc(pattern, a.serve(e))
 	}
@@ -112,12 +123,18 @@ func (a *api) changes(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	wait, err := time.ParseDuration(r.URL.Query().Get(adminapi.QueryWait))
-	if err != nil || wait < 0 {
-		return nil, invalid("the query parameter %s must be a duration such as 30s", adminapi.QueryWait)
+	wait, err := queryWait(r)
+	if err != nil {
+		return nil, err
 	}
-	ctx, cancel := context.WithCancel(r.Context())
+	ctx, cancel := a.untilStopping(r)
 	defer cancel()
+	return a.Fleet.Changes(ctx, epoch, wait, limit)
+}
+
+// untilStopping is the context of a long poll, which ends when the server begins to stop.
+func (a *api) untilStopping(r *http.Request) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(r.Context())
 	go func() {
 		select {
 		case <-a.Stopping:
@@ -125,7 +142,41 @@ func (a *api) changes(r *http.Request) (any, error) {
 		case <-ctx.Done():
 		}
 	}()
-	return a.Fleet.Changes(ctx, epoch, min(wait, maxWait), limit)
+	return ctx, cancel
+}
+
+func (a *api) deviceDetail(ctx context.Context, in adminapi.DetailRequest) (*adminapi.DeviceDetail, error) {
+	return a.Fleet.DeviceDetail(ctx, in.DeviceID)
+}
+
+func (a *api) artifactStates(r *http.Request) (any, error) {
+	key, err := pathKey(r)
+	if err != nil {
+		return nil, err
+	}
+	return list(func(ctx context.Context, after string, limit int) (*adminapi.Page[adminapi.ArtifactState], error) {
+		return a.Fleet.ArtifactStates(ctx, key, after, limit)
+	})(r)
+}
+
+func (a *api) history(r *http.Request) (any, error) {
+	after, err := querySequence(r)
+	if err != nil {
+		return nil, err
+	}
+	limit, err := queryLimit(r)
+	if err != nil {
+		return nil, err
+	}
+	wait := time.Duration(0)
+	if r.URL.Query().Has(adminapi.QueryWait) {
+		if wait, err = queryWait(r); err != nil {
+			return nil, err
+		}
+	}
+	ctx, cancel := a.untilStopping(r)
+	defer cancel()
+	return a.Fleet.History(ctx, after, wait, limit)
 }
 
 func (a *api) deleteArtifact(r *http.Request) (any, error) {

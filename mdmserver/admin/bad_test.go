@@ -83,6 +83,16 @@ func TestBadCallsNeverReachTheFleet(t *testing.T) {
 		"limit":             {"GET", "/v1/devices?limit=1001", nil, "42", 400, "limit"},
 		"wait":              {"GET", "/v1/changes?wait=long", nil, "42", 400, "wait"},
 		"result of nobody":  {"POST", "/v1/actions/fleet/restart.now/result", adminapi.ResultRequest{}, "42", 400, "deviceID"},
+		"detail of nobody":  {"POST", "/v1/device-detail", adminapi.DetailRequest{}, "", 400, "deviceID"},
+		"detail of a book":  {"POST", "/v1/device-detail", adminapi.DetailRequest{DeviceID: strings.Repeat("x", 256)}, "", 400, "deviceID"},
+		"detail, not JSON":  {"POST", "/v1/device-detail", "text", "", 400, "not the JSON"},
+		"states of nothing": {"GET", "/v1/artifacts/UPPER/wifi/states", nil, "", 400, "namespace and a name"},
+		"states, limit":     {"GET", "/v1/artifacts/fleet/wifi/states?limit=0", nil, "", 400, "limit"},
+		"history, wait":     {"GET", "/v1/history?wait=-1s", nil, "", 400, "wait"},
+		"history, no wait":  {"GET", "/v1/history?wait=", nil, "", 400, "wait"},
+		"history, after":    {"GET", "/v1/history?after=-1", nil, "", 400, "after"},
+		"history, too far":  {"GET", "/v1/history?after=9223372036854775808", nil, "", 400, "after"},
+		"history, limit":    {"GET", "/v1/history?limit=1001", nil, "", 400, "limit"},
 		"negative nack":     {"POST", "/v1/changes/ack", adminapi.Acks{StoreEpoch: "s", Nacks: []adminapi.Nack{{RetryAfterSeconds: -1}}}, "42", 400, "retryAfterSeconds"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -129,16 +139,23 @@ func TestALongPollIsBoundedAndEndsWhenTheServerStops(t *testing.T) {
 	if _, err := s.client.Changes(t.Context(), time.Hour, 10); err != nil || f.called != "Changes 42 55s 10" {
 		t.Errorf("%v, the fleet saw %q", err, f.called)
 	}
+	f.answer = &adminapi.HistoryPage{}
+	if _, err := s.client.History(t.Context(), 3, time.Hour, 10); err != nil || f.called != "History 3 55s 10" {
+		t.Errorf("%v, the fleet saw %q", err, f.called)
+	}
 
-	f.block = make(chan struct{})
-	ended := make(chan error)
-	go func() {
-		_, err := s.client.Changes(t.Context(), time.Minute, 10)
-		ended <- err
-	}()
-	<-f.block
-	close(s.stopping)
-	if err := <-ended; adminapi.CodeOf(err) != adminapi.CodeUnavailable {
-		t.Errorf("got %v, want %s", err, adminapi.CodeUnavailable)
+	for name, poll := range map[string]func(*adminapi.Client) error{
+		"Changes": func(c *adminapi.Client) error { _, err := c.Changes(t.Context(), time.Minute, 10); return err },
+		"History": func(c *adminapi.Client) error { _, err := c.History(t.Context(), 3, time.Minute, 10); return err },
+	} {
+		f := &domain{block: make(chan struct{})}
+		s := serve(t, f)
+		ended := make(chan error)
+		go func() { ended <- poll(s.client) }()
+		<-f.block
+		close(s.stopping)
+		if err := <-ended; adminapi.CodeOf(err) != adminapi.CodeUnavailable {
+			t.Errorf("%s: got %v, want %s", name, err, adminapi.CodeUnavailable)
+		}
 	}
 }

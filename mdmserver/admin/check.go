@@ -166,6 +166,10 @@ func checkResultRequest(_ *http.Request, q adminapi.ResultRequest) error {
 	return short("deviceID", q.DeviceID, maxID)
 }
 
+func checkDetailRequest(_ *http.Request, q adminapi.DetailRequest) error {
+	return short("deviceID", q.DeviceID, maxID)
+}
+
 func checkAcks(_ *http.Request, a adminapi.Acks) error {
 	return first(
 		short("storeEpoch", a.StoreEpoch, maxID),

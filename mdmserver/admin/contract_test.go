@@ -24,6 +24,12 @@ var (
 	assignments = adminapi.AssignmentBatch{Assignments: []adminapi.Assignment{{DeviceID: "U1", EnrollmentID: "E1", Artifacts: []adminapi.Key{"fleet/wifi"}}}}
 	automated   = adminapi.Automated{Key: "fleet/business", Digest: "d1", Devices: map[string]string{"C02": "macs", "C03": ""}, Profiles: []adminapi.AutomatedProfile{
 		{Name: "macs", AwaitConfiguration: true, MinimumOS: map[string]adminapi.OSVersion{"Mac": {Version: "15.4.1", Build: "24E263"}}}, {Name: "others", SignIn: true}}}
+	imports = adminapi.ImportBatch{Import: "nanomdm", DryRun: true, Enrollments: []adminapi.ImportedEnrollment{{Device: adminapi.Device{ID: "U1"}, Topic: "t",
+		Certificate: []byte{1}, Channels: []adminapi.ImportedChannel{{ID: "U1", PushToken: []byte{2}, PushMagic: "m", TokenAt: when}}}}}
+	state = adminapi.ArtifactState{Artifact: "fleet/wifi", DeviceID: "U1", Channel: "U1:ann", Identifier: "io.example.wifi", Digest: "d1", Since: when, LastSeen: when,
+		Outcome: adminapi.ArtifactSent, Attempts: 3, NextAttempt: when, Responding: true}
+	entry = adminapi.HistoryEntry{Seq: 7, At: when, DeviceID: "U1", Channel: "U1:ann", Type: adminapi.HistoryFailed, Artifact: "fleet/wifi", Action: "fleet/lock",
+		RequestType: "InstallProfile", CommandUUID: "C1", Message: "no"}
 	intents = adminapi.IntentBatch{Intents: []adminapi.DeviceIntent{{DeviceID: "U1", EnrollmentID: "E1", Intent: adminapi.IntentIgnore}}}
 )
 
@@ -65,6 +71,16 @@ func TestEveryCallReachesTheFleetAndComesBack(t *testing.T) {
 			"ListAutomated fleet/a 7", &adminapi.Page[adminapi.AutomatedStatus]{StoreEpoch: "s.1", Items: []adminapi.AutomatedStatus{{Key: "fleet/b", Devices: 3}}}},
 		"PutIntents": {func(c *adminapi.Client) (any, error) { return c.PutIntents(ctx, intents) },
 			fmt.Sprint("PutIntents ", intents), &adminapi.IntentReply{Stale: []string{"U2"}}},
+		"Import": {func(c *adminapi.Client) (any, error) { return c.Import(ctx, imports) },
+			fmt.Sprint("Import ", imports), &adminapi.ImportReply{Results: []adminapi.ImportResult{{DeviceID: "U1", Outcome: adminapi.Imported}}}},
+		"DeviceDetail": {func(c *adminapi.Client) (any, error) { return c.DeviceDetail(ctx, "U1") },
+			"DeviceDetail U1", &adminapi.DeviceDetail{Device: adminapi.Device{ID: "U1", LastSeen: when}, Artifacts: []adminapi.ArtifactState{state}, History: []adminapi.HistoryEntry{entry}}},
+		"ArtifactStates": {func(c *adminapi.Client) (any, error) { return c.ArtifactStates(ctx, artifact.Key, "place", 5) },
+			"ArtifactStates fleet/wifi place 5", &adminapi.Page[adminapi.ArtifactState]{StoreEpoch: "s.1", Items: []adminapi.ArtifactState{state}, Next: "another"}},
+		"History": {func(c *adminapi.Client) (any, error) { return c.History(ctx, 0, time.Second, 5) },
+			"History 0 1s 5", &adminapi.HistoryPage{StoreEpoch: "s.1", Items: []adminapi.HistoryEntry{entry}, Next: 7}},
+		"HistoryToCome": {func(c *adminapi.Client) (any, error) { return c.History(ctx, -1, 0, 5) },
+			"History -1 0s 5", &adminapi.HistoryPage{StoreEpoch: "s.1", Next: 7}},
 		"Push": {func(c *adminapi.Client) (any, error) { return nil, c.Push(ctx, []string{"U1", "U2"}) }, "WakeNow [U1 U2]", nil},
 		"Devices": {func(c *adminapi.Client) (any, error) { return c.Devices(ctx, "U1", 5) },
 			"ListDevices U1 5", &adminapi.Page[adminapi.Device]{StoreEpoch: "s.1", Items: []adminapi.Device{{ID: "U2", Responding: true}}}},
@@ -104,6 +120,21 @@ func TestInfoIsServed(t *testing.T) {
 	got, err := s.client.Info(t.Context())
 	if err != nil || got.Version != "test" {
 		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
+// The live view is read by managers of which at most one leads.
+func TestAReplacedManagerReadsTheLiveView(t *testing.T) {
+	ctx := t.Context()
+	s := serve(t, &domain{lease: 43})
+	for name, call := range map[string]func() error{
+		"DeviceDetail":   func() error { _, err := s.client.DeviceDetail(ctx, "U1"); return err },
+		"ArtifactStates": func() error { _, err := s.client.ArtifactStates(ctx, artifact.Key, "", 5); return err },
+		"History":        func() error { _, err := s.client.History(ctx, 0, 0, 5); return err },
+	} {
+		if err := call(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

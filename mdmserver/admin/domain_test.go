@@ -18,7 +18,7 @@ type domain struct {
 	called string
 	answer any
 	err    error
-	// block makes Changes wait for the end of its context.
+	// block makes Changes and History wait for the end of their context.
 	block chan struct{}
 }
 
@@ -29,6 +29,10 @@ func reply[T any](d *domain, call string, args ...any) (*T, error) {
 	}
 	answer, _ := d.answer.(*T)
 	return answer, d.err
+}
+
+func (d *domain) Import(_ context.Context, b adminapi.ImportBatch) (*adminapi.ImportReply, error) {
+	return reply[adminapi.ImportReply](d, "Import", b)
 }
 
 func note(d *domain, call string, args ...any) error {
@@ -132,6 +136,23 @@ func (d *domain) ListDevices(_ context.Context, after string, limit int) (*admin
 
 func (d *domain) WakeNow(_ context.Context, deviceIDs []string) error {
 	return note(d, "WakeNow", deviceIDs)
+}
+
+func (d *domain) DeviceDetail(_ context.Context, deviceID string) (*adminapi.DeviceDetail, error) {
+	return reply[adminapi.DeviceDetail](d, "DeviceDetail", deviceID)
+}
+
+func (d *domain) ArtifactStates(_ context.Context, key adminapi.Key, after string, limit int) (*adminapi.Page[adminapi.ArtifactState], error) {
+	return reply[adminapi.Page[adminapi.ArtifactState]](d, "ArtifactStates", key, after, limit)
+}
+
+func (d *domain) History(ctx context.Context, after int64, wait time.Duration, limit int) (*adminapi.HistoryPage, error) {
+	if d.block != nil {
+		close(d.block)
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return reply[adminapi.HistoryPage](d, "History", after, wait, limit)
 }
 
 type server struct {

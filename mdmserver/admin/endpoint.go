@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/kubemdm/kubemdm/internal/adminapi"
 	"github.com/kubemdm/kubemdm/mdmserver/fleet"
@@ -160,6 +161,28 @@ func queryLimit(r *http.Request) (int, error) {
 		return 0, invalid("the query parameter %s must be from 1 to %d", adminapi.QueryLimit, adminapi.MaxPage)
 	}
 	return limit, nil
+}
+
+// queryWait returns how long a poll waits, maxWait at most.
+func queryWait(r *http.Request) (time.Duration, error) {
+	wait, err := time.ParseDuration(r.URL.Query().Get(adminapi.QueryWait))
+	if err != nil || wait < 0 {
+		return 0, invalid("the query parameter %s must be a duration such as 30s", adminapi.QueryWait)
+	}
+	return min(wait, maxWait), nil
+}
+
+// querySequence returns the number after which entries are asked for, -1 when none is given.
+func querySequence(r *http.Request) (int64, error) {
+	text := r.URL.Query().Get(adminapi.QueryAfter)
+	if text == "" {
+		return -1, nil
+	}
+	after, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || after < 0 {
+		return 0, invalid("the query parameter %s must be the number that an answer gave as next", adminapi.QueryAfter)
+	}
+	return after, nil
 }
 
 // queryBool returns a query parameter that is false when it is not given.

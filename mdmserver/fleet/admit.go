@@ -31,7 +31,13 @@ func gatherClaim(tx *txn, id Identity, ch Channel) (*claim, error) {
 	if c.known, err = tx.Identity(id.Fingerprint); err != nil {
 		return nil, err
 	}
-	c.issued, err = tx.Enrollment(id.EnrollmentID)
+	if id.EnrollmentID == "" {
+		if c.known == nil {
+			return nil, ErrNotEnrolled
+		}
+		c.identity.EnrollmentID = c.known.EnrollmentID
+	}
+	c.issued, err = tx.Enrollment(c.identity.EnrollmentID)
 	return c, err
 }
 

@@ -141,3 +141,20 @@ func bigFleet(b *testing.B) *world {
 	w.must(err)
 	return w
 }
+
+// BenchmarkArtifactStates reads the states of a profile on 10,000 devices, in pages.
+func BenchmarkArtifactStates(b *testing.B) {
+	w := bigFleet(b)
+	for b.Loop() {
+		found := 0
+		for after, more := "", true; more; more = after != "" {
+			page, err := w.ArtifactStates(w.ctx, "ns/p", after, adminapi.MaxPage)
+			w.must(err)
+			found += len(page.Items)
+			after = page.Next
+		}
+		if found != bigFleetSize {
+			b.Fatalf("%d states", found)
+		}
+	}
+}

@@ -47,8 +47,8 @@ func (f *Fleet) TokenUpdate(ctx context.Context, id Identity, ch Channel, push P
 	return f.identified(ctx, id, ch, speaks, func(tx *txn, c *claim) error {
 		device := c.device
 		before := *device
-		if device.State == adminapi.DevicePending {
-			device.State, device.EnrolledAt = adminapi.DeviceEnrolled, tx.now
+		if err := completeApple(tx, device); err != nil {
+			return err
 		}
 		awaits := awaitingConfiguration && ch.IsDevice()
 		if awaits {
@@ -81,6 +81,15 @@ func (f *Fleet) TokenUpdate(ctx context.Context, id Identity, ch Channel, push P
 	})
 }
 
+// completeApple makes a pending device an enrolled one. The caller stores it.
+func completeApple(tx *txn, d *DeviceRow) error {
+	if d.State != adminapi.DevicePending {
+		return nil
+	}
+	d.State, d.EnrolledAt = adminapi.DeviceEnrolled, tx.now
+	return tx.tellEnrolled(d)
+}
+
 // activate makes the identity the one in use, if it is newer. The caller stores the device.
 func (f *Fleet) activate(tx *txn, c *claim) error {
 	d, id := c.device, c.identity
@@ -89,6 +98,9 @@ func (f *Fleet) activate(tx *txn, c *claim) error {
 	}
 	d.Fingerprint, d.IdentityNotBefore, d.IdentityNotAfter = id.Fingerprint, id.NotBefore, id.NotAfter
 	d.RenewAt, d.RenewingSince = f.renewAt(id), zeroTime
+	if err := tx.tellDevice(d, adminapi.HistoryRenewed, ""); err != nil {
+		return err
+	}
 	return tx.RejectIdentities(id.EnrollmentID, id.Fingerprint, tx.now.Add(supersededGrace))
 }
 
@@ -227,6 +239,9 @@ func end(tx *txn, d *DeviceRow, reason string) error {
 	d.Setup = Setup{ConfiguredAt: d.Setup.ConfiguredAt}
 	d.BootstrapToken, d.UnlockToken, d.DigestSecret, d.Blocked, d.RenewingSince = nil, nil, nil, nil, zeroTime
 	tx.touch(adminapi.KindDevice, d.ID)
+	if err := tx.tellDevice(d, adminapi.HistoryEnded, reason); err != nil {
+		return err
+	}
 	return tx.PutDevice(*d)
 }
 

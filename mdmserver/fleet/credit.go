@@ -25,6 +25,9 @@ func (s *session) credit(r Report) error {
 			return err
 		}
 	}
+	if err := s.tellAnswer(row, r); err != nil {
+		return err
+	}
 	return s.creditCommand(row, r)
 }
 

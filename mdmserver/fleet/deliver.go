@@ -69,7 +69,10 @@ func (s *session) send(d Delivery, row CommandRow, again string) (command []byte
 		return nil, "", unencodable{err}
 	}
 	row.UUID, row.ChannelID = uuid, s.channel.ID
-	return command, uuid, s.tx.PutCommand(row)
+	if err := s.tx.PutCommand(row); err != nil {
+		return nil, "", err
+	}
+	return command, uuid, s.tellCommand(&row, adminapi.HistorySent, "")
 }
 
 func (s *session) renew() ([]byte, error) {
@@ -127,6 +130,9 @@ func (s *session) act(t TargetRow) ([]byte, error) {
 // failTarget closes the target if the error is final for it.
 func (s *session) failTarget(t *TargetRow, err error) error {
 	if reason, bad := asUnencodable(err); bad {
+		if err := s.tellTarget(t, adminapi.HistoryFailed, reason); err != nil {
+			return err
+		}
 		return finish(s.tx, t, adminapi.TargetFailed, reason)
 	}
 	return err
@@ -191,6 +197,9 @@ func (s *session) install(st StateRow) ([]byte, error) {
 		Delivery{Install: &Install{Artifact: artifact.Key, Identifier: artifact.Identifier, Digest: st.Digest, Template: template, Sign: artifact.Sign}},
 		CommandRow{Kind: CommandInstall, Key: string(artifact.Key), Digest: st.Digest, Identifier: artifact.Identifier}, st.CommandUUID)
 	if reason, bad := asUnencodable(err); bad {
+		if err := s.tellArtifact(st.Artifact, requestInstall, adminapi.HistoryFailed, reason); err != nil {
+			return nil, err
+		}
 		return nil, s.settle(&st, OutcomeFailed, reason)
 	}
 	if err != nil {

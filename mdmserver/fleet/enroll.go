@@ -51,23 +51,7 @@ func (t *TokenRow) platforms() []adminapi.Platform {
 // IssueChallenge mints a challenge and a new enrolment for whoever holds the token, of which it gets the lower-case hex SHA-256. No use is
 // counted. Errors: ErrTokenUnknown, ErrTokenPlatform, ErrTokenExpired, ErrTokenExhausted.
 func (f *Fleet) IssueChallenge(ctx context.Context, tokenHash string, params EnrollmentParams) (Challenge, error) {
-	var ch Challenge
-	err := f.update(ctx, func(tx *txn) error {
-		token, err := tx.TokenByHash(tokenHash)
-		if err != nil {
-			return err
-		}
-		if err := token.usable(adminapi.PlatformApple, tx.now); err != nil {
-			return err
-		}
-		id, err := f.uuid()
-		if err != nil {
-			return err
-		}
-		ch, err = f.mint(tx, ChallengeRow{EnrollmentID: id, Token: token.Key, Params: params})
-		return err
-	})
-	return ch, err
+	return f.invite(ctx, "", params, func(tx *txn) (*TokenRow, error) { return tx.TokenByHash(tokenHash) })
 }
 
 // mint stores a challenge under a new secret.
@@ -134,7 +118,7 @@ func openEnrolment(tx *txn, ch *ChallengeRow) error {
 		return err
 	}
 	issued := token.enrolment(ch.EnrollmentID, tx.now)
-	issued.Params = ch.Params
+	issued.UserPrincipalName, issued.Params = ch.UserPrincipalName, ch.Params
 	if err := tx.PutEnrollment(issued); err != nil {
 		return err
 	}
@@ -239,6 +223,9 @@ func block(tx *txn, device *DeviceRow, token adminapi.Key) error {
 	device.Blocked = &adminapi.BlockedEnrollment{Since: tx.now, Token: token}
 	tx.touch(adminapi.KindDevice, device.ID)
 	if err := tx.PutDevice(*device); err != nil {
+		return err
+	}
+	if err := tx.tellDevice(device, adminapi.HistoryBlocked, refusal.Error()); err != nil {
 		return err
 	}
 	return recorded{refusal}

@@ -38,6 +38,8 @@ type Options struct {
 	RenewBefore time.Duration
 	// VerifyEvery is how often what is on a Windows device is read back; 0 means DefaultVerifyEvery.
 	VerifyEvery time.Duration
+	// Imports says which enrolments of other servers can be taken over.
+	Imports ImportOptions
 	// Log gets what only the operator of the server can act on; nil discards it. It never holds an identifier.
 	Log *slog.Logger
 }
@@ -64,7 +66,7 @@ type Fleet struct {
 	lookup chan struct{}                        // holds a value for each agent that is being looked for in the store
 
 	mu      sync.Mutex
-	changed chan struct{}        // closed and replaced when a transaction marked something dirty
+	changed chan struct{}        // closed and replaced when a transaction marked something dirty or told something
 	seen    map[string]time.Time // device id to the last contact that is not stored yet
 	wanted  map[string]bool      // ids of destructive actions that the manager has PUT since the start
 }
@@ -136,6 +138,8 @@ func (f *Fleet) StoreEpoch() string { return f.epoch }
 const (
 	metaStoreID    = "store-id"
 	metaLeaseEpoch = "lease-epoch"
+	// metaHistorySwept is the number of the last entry of history that the sweep has looked at.
+	metaHistorySwept = "history-swept"
 )
 
 // txn is a transaction and what it has to tell when it is committed.
@@ -144,6 +148,7 @@ type txn struct {
 	now   time.Time
 	dirty map[adminapi.Kind]map[string]bool
 	woke  bool
+	told  bool
 }
 
 func (f *Fleet) view(ctx context.Context, fn func(*txn) error) error {
@@ -170,7 +175,7 @@ func (f *Fleet) update(ctx context.Context, fn func(*txn) error) error {
 		return err
 	}
 	signal(f.stale)
-	if len(t.dirty) > 0 {
+	if len(t.dirty) > 0 || t.told {
 		f.broadcast()
 	}
 	if t.woke {

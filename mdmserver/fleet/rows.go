@@ -45,8 +45,9 @@ type EnrollmentRow struct {
 	UDID         string
 	Params       EnrollmentParams
 	IssuedAt     time.Time
-	// Automated is the automated enrolment, in the place of Token. UserPrincipalName is who signed in then.
-	Automated         adminapi.Key
+	// Automated is the automated enrolment, in the place of Token.
+	Automated adminapi.Key
+	// UserPrincipalName is who signed in; empty without a sign-in.
 	UserPrincipalName string
 }
 
@@ -303,4 +304,36 @@ type ArtifactCounts struct {
 // FleetCounts are the counters of the whole server, in devices.
 type FleetCounts struct {
 	Enrolled, Behind, Responding int
+}
+
+// ProgressPart says why an artifact is among what a device has or should have.
+type ProgressPart int
+
+// The parts.
+const (
+	// ProgressWanted is a state on a channel.
+	ProgressWanted ProgressPart = iota
+	// ProgressRemoving is on a channel that has no state of it.
+	ProgressRemoving
+	// ProgressUnreached is assigned and has no state on any channel: it does not exist yet, or the device has no channel for it.
+	ProgressUnreached
+)
+
+// ProgressRow is an artifact on a channel, with what stands in other rows. Of ProgressRemoving, Digest and the offer are those of the records; of
+// ProgressUnreached only the artifact and the device are set.
+type ProgressRow struct {
+	StateRow
+	Part       ProgressPart
+	Identifier string
+	// LastSeen and Responding are those of the device.
+	LastSeen   time.Time
+	Responding bool
+}
+
+// ProgressPlace is a place in the list of one artifact: by part, then ProgressWanted by device and channel, ProgressRemoving by channel, ProgressUnreached
+// by device.
+type ProgressPlace struct {
+	Part      ProgressPart
+	DeviceID  string
+	ChannelID string
 }

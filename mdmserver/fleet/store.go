@@ -23,6 +23,8 @@ type Tx interface {
 	DesiredTx
 	ActionTx
 	FeedTx
+	HistoryTx
+	ProgressTx
 }
 
 // EnrolmentTx holds tokens, challenges, certificates, devices and channels.
@@ -224,4 +226,27 @@ type FeedTx interface {
 	// DeleteDirty and PostponeDirty change exactly the version named; another version is left alone.
 	DeleteDirty(DirtyRow) error
 	PostponeDirty(row DirtyRow, until time.Time) error
+}
+
+// HistoryTx holds what happened to devices.
+type HistoryTx interface {
+	// AppendHistory stores an entry; Seq is from NextVersion.
+	AppendHistory(adminapi.HistoryEntry) error
+	// HistoryOf lists the newest entries of a device, newest first, HistoryAfter those after a number, oldest first.
+	HistoryOf(deviceID string, limit int) ([]adminapi.HistoryEntry, error)
+	HistoryAfter(seq int64, limit int) ([]adminapi.HistoryEntry, error)
+	// LastHistory is the number of the newest entry, 0 if there is none.
+	LastHistory() (int64, error)
+	// DeleteHistory deletes those of the first entries, limit of them, that are from before the time, and says how many they were.
+	DeleteHistory(before time.Time, limit int) (int, error)
+	// TrimHistory deletes all but the newest entries of a device.
+	TrimHistory(deviceID string, keep int) error
+}
+
+// ProgressTx lists how far artifacts are on devices.
+type ProgressTx interface {
+	// ProgressOf lists all of a device: by part, channel and artifact.
+	ProgressOf(deviceID string) ([]ProgressRow, error)
+	// Progress lists an artifact on the devices that are not ignored, in the order of ProgressPlace and after it.
+	Progress(artifact adminapi.Key, after ProgressPlace, limit int) ([]ProgressRow, error)
 }

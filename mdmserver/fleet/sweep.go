@@ -35,6 +35,8 @@ func (f *Fleet) Sweep(ctx context.Context) error {
 		{"waking quiet devices", f.sweepQuiet},
 		{"waking for renewals", f.sweepRenewals},
 		{"forgetting", f.sweepOld},
+		{"forgetting old history", f.sweepHistory},
+		{"forgetting too much history", f.sweepExcess},
 	} {
 		if err := f.sweepAll(ctx, step.run); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", step.name, err))

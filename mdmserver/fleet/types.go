@@ -10,7 +10,8 @@ import (
 type Identity struct {
 	// Fingerprint is the lower-case hex SHA-256 of the DER certificate.
 	Fingerprint string
-	// EnrollmentID is the enrolment the certificate was issued for: its subject's common name, which the server chose.
+	// EnrollmentID is the enrolment the certificate was issued for: its subject's common name, which the server chose. It is empty for a certificate of
+	// another server's CA, whose names mean nothing here: that one is known by its fingerprint alone, if it was imported.
 	EnrollmentID string
 	NotBefore    time.Time
 	NotAfter     time.Time

@@ -49,15 +49,22 @@ func (s *winSession) startUnenroll() error {
 		return err
 	}
 	s.begin(job{Kind: jobUnenroll, Ends: true, Steps: newSteps(unenrollCommand())})
-	return nil
+	return s.tellArtifact("", requestUnenroll, adminapi.HistorySent, "")
 }
 
 func (s *winSession) concludeUnenroll(j *job) error {
 	v, culprit := worst(j.Steps)
 	if v == accepted {
+		if err := s.tellArtifact("", requestUnenroll, adminapi.HistoryAcknowledged, ""); err != nil {
+			return err
+		}
 		return end(s.tx, s.device, adminapi.EndUnenrolled)
 	}
-	return s.noteError(s.failure(culprit))
+	failure := s.failure(culprit)
+	if err := s.tellArtifact("", requestUnenroll, inHistory(v), failure.Message); err != nil {
+		return err
+	}
+	return s.noteError(failure)
 }
 
 // windowsCommand opens the part of an action that is for Windows.
@@ -91,6 +98,9 @@ func (s *winSession) startTarget(t TargetRow) error {
 	t.sent("", s.tx.now)
 	t.State, t.DeliveredAt = adminapi.TargetDelivered, s.tx.now
 	s.tx.touch(adminapi.KindAction, string(t.Action))
+	if err := s.tellTarget(&t, adminapi.HistorySent, ""); err != nil {
+		return err
+	}
 	return s.tx.PutTarget(t)
 }
 
@@ -142,6 +152,9 @@ func (s *winSession) settleAct(t *TargetRow, j *job) error {
 		t.State, t.Message = adminapi.TargetNotNow, describeAnswer(culprit.Code, culprit.OriginalError)
 		t.postponed()
 		s.tx.touch(adminapi.KindAction, string(t.Action))
+		if err := s.tellTarget(t, adminapi.HistoryNotNow, t.Message); err != nil {
+			return err
+		}
 		return s.tx.PutTarget(*t)
 	}
 	if v != accepted {
@@ -155,7 +168,7 @@ func (s *winSession) settleAct(t *TargetRow, j *job) error {
 		t.Accepted = true
 		return s.tx.PutTarget(*t)
 	}
-	if err := finish(s.tx, t, adminapi.TargetSucceeded, ""); err != nil {
+	if err := s.finish(t, adminapi.TargetSucceeded, ""); err != nil {
 		return err
 	}
 	if reason, ends := endings[t.RequestType]; ends {
@@ -168,7 +181,19 @@ func (s *winSession) failAct(t *TargetRow, failure *adminapi.DeviceError) error 
 	if err := s.noteError(failure); err != nil {
 		return err
 	}
-	return finish(s.tx, t, adminapi.TargetFailed, clip(fmt.Sprintf("%s: %s", failure.LocURI, failure.Message), maxMessage))
+	return s.finish(t, adminapi.TargetFailed, clip(fmt.Sprintf("%s: %s", failure.LocURI, failure.Message), maxMessage))
+}
+
+// finish closes the target by what the device said.
+func (s *winSession) finish(t *TargetRow, state adminapi.TargetState, message string) error {
+	kind := adminapi.HistoryAcknowledged
+	if state == adminapi.TargetFailed {
+		kind = adminapi.HistoryFailed
+	}
+	if err := s.tellTarget(t, kind, message); err != nil {
+		return err
+	}
+	return finish(s.tx, t, state, message)
 }
 
 // concludeAwait ends an action whose job has ended; else it is asked for again in the next session.
@@ -198,9 +223,9 @@ func (s *winSession) concludeAwait(j *job) (again bool, err error) {
 		return false, err
 	}
 	if done {
-		return false, finish(s.tx, t, adminapi.TargetSucceeded, "")
+		return false, s.finish(t, adminapi.TargetSucceeded, "")
 	}
-	return false, finish(s.tx, t, adminapi.TargetFailed, clip(awaitedFailure(await, j.Steps), maxMessage))
+	return false, s.finish(t, adminapi.TargetFailed, clip(awaitedFailure(await, j.Steps), maxMessage))
 }
 
 // awaitedFailure puts what a failed job left behind into words.

@@ -16,6 +16,17 @@ const (
 	refused
 )
 
+// inHistory is what a verdict is in history.
+func inHistory(v verdict) adminapi.HistoryType {
+	switch v {
+	case accepted:
+		return adminapi.HistoryAcknowledged
+	case later:
+		return adminapi.HistoryNotNow
+	}
+	return adminapi.HistoryFailed
+}
+
 // judge weighs the answer to one command.
 func judge(code int) verdict {
 	switch {
@@ -167,7 +178,7 @@ func (s *winSession) apply(ch *session, st *StateRow, steps []step) error {
 		return err
 	}
 	s.begin(job{Kind: jobApply, User: ch == s.user, Key: string(st.Artifact), Digest: st.Digest, Steps: steps})
-	return nil
+	return ch.tellArtifact(st.Artifact, requestInstall, adminapi.HistorySent, "")
 }
 
 // concludeApply reads back what was written, or says why it could not be.
@@ -191,7 +202,7 @@ func (s *winSession) concludeApply(j *job) (again bool, err error) {
 	if len(j.Steps) > 0 {
 		return true, nil
 	}
-	return false, s.settleInstalled(ch, j)
+	return false, s.settleApplied(ch, j)
 }
 
 // settleNodes keeps the records in step with the answers: what was written is on the device. What was refused is not, if nobody ever tried it before
@@ -255,16 +266,19 @@ func (s *winSession) settleFailure(ch *session, j *job, v verdict, culprit *step
 	if err := s.noteError(failure); err != nil {
 		return err
 	}
+	message := clip(fmt.Sprintf("%s: %s", failure.LocURI, failure.Message), maxMessage)
+	if err := ch.tellArtifact(adminapi.Key(j.Key), requestInstall, inHistory(v), message); err != nil {
+		return err
+	}
 	state, err := ch.stateOf(j)
 	if err != nil || state == nil {
 		return err
 	}
-	message := fmt.Sprintf("%s: %s", failure.LocURI, failure.Message)
 	if v == later {
 		state.postponed()
-		return ch.settle(state, OutcomeNotNow, clip(message, maxMessage))
+		return ch.settle(state, OutcomeNotNow, message)
 	}
-	return ch.settle(state, OutcomeFailed, clip(message, maxMessage))
+	return ch.settle(state, OutcomeFailed, message)
 }
 
 // stateOf returns the state that the job is about, nil if something else is wanted by now.
@@ -274,6 +288,14 @@ func (s *session) stateOf(j *job) (*StateRow, error) {
 		return nil, err
 	}
 	return state, nil
+}
+
+// settleApplied ends an artifact that was written just now.
+func (s *winSession) settleApplied(ch *session, j *job) error {
+	if err := ch.tellArtifact(adminapi.Key(j.Key), requestInstall, adminapi.HistoryAcknowledged, ""); err != nil {
+		return err
+	}
+	return s.settleInstalled(ch, j)
 }
 
 // settleInstalled ends an artifact that is on the device as far as the job read, and says when that is next looked at.

@@ -72,7 +72,11 @@ func (s *winSession) lose(ch *session, st *StateRow, winner adminapi.Key, winner
 		ChannelID: ch.channel.ID, Artifact: st.Artifact, Digest: st.Digest, Winner: winner, WinnerDigest: winnerDigest,
 	})
 	st.VerifyAt = zeroTime
-	return ch.settle(st, OutcomeFailed, clip(fmt.Sprintf("%s sets %s to another value", winner, node), maxMessage))
+	message := clip(fmt.Sprintf("%s sets %s to another value", winner, node), maxMessage)
+	if err := ch.tellArtifact(st.Artifact, requestInstall, adminapi.HistoryFailed, message); err != nil {
+		return err
+	}
+	return ch.settle(st, OutcomeFailed, message)
 }
 
 // releasedConflicts lists the losers whose winner left or was edited.

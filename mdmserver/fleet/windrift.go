@@ -70,7 +70,7 @@ func (s *winSession) concludeVerify(j *job) error {
 	ch := s.channelOf(j)
 	r, culprit := differing(j.Steps)
 	if r == same {
-		return s.settleInstalled(ch, j)
+		return s.settleApplied(ch, j)
 	}
 	if judge(culprit.Code) != accepted && culprit.Code != statusNotFound {
 		v := refused
@@ -79,15 +79,19 @@ func (s *winSession) concludeVerify(j *job) error {
 		}
 		return s.settleFailure(ch, j, v, culprit)
 	}
-	state, err := ch.stateOf(j)
-	if err != nil || state == nil {
-		return err
-	}
 	message := fmt.Sprintf("%s: the device reads another value than it accepted", culprit.Command.LocURI)
 	if culprit.Code == statusNotFound {
 		message = fmt.Sprintf("%s: the device accepted a value and does not have the node", culprit.Command.LocURI)
 	}
-	return ch.settle(state, OutcomeFailed, clip(message, maxMessage))
+	message = clip(message, maxMessage)
+	if err := ch.tellArtifact(adminapi.Key(j.Key), requestInstall, adminapi.HistoryFailed, message); err != nil {
+		return err
+	}
+	state, err := ch.stateOf(j)
+	if err != nil || state == nil {
+		return err
+	}
+	return ch.settle(state, OutcomeFailed, message)
 }
 
 // startCheck begins to read an installed artifact.
@@ -127,6 +131,9 @@ func (s *winSession) concludeCheck(j *job) (again bool, err error) {
 	s.device.LastDrift = &adminapi.Drift{Artifact: state.Artifact, LocURI: culprit.Command.LocURI, At: s.tx.now}
 	s.tx.touch(adminapi.KindDevice, s.device.ID)
 	if err := s.tx.PutDevice(*s.device); err != nil {
+		return false, err
+	}
+	if err := ch.tellArtifact(state.Artifact, "", adminapi.HistoryDrifted, culprit.Command.LocURI); err != nil {
 		return false, err
 	}
 	return false, s.repair(ch, state, drifted)

@@ -242,6 +242,9 @@ func (f *Fleet) completeWindows(tx *txn, device *DeviceRow, facts DeviceFacts) e
 	}
 	device.Facts, device.Bound = facts, issued.boundTo(device.ID, facts)
 	device.State, device.EnrolledAt = adminapi.DeviceEnrolled, tx.now
+	if err := tx.tellEnrolled(device); err != nil {
+		return err
+	}
 	if err := tx.PutDevice(*device); err != nil {
 		return err
 	}

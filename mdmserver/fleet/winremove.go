@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -48,6 +49,7 @@ func (s *winSession) startRemove(ch *session, stray []RecordRow) error {
 		return err
 	}
 	j := job{Kind: jobRemove, User: ch == s.user}
+	sent := removalTale{}
 	for _, r := range stray {
 		below := func(node string) bool { return strings.HasPrefix(node, r.Identifier+"/") }
 		if slices.ContainsFunc(assigned, func(a *assignedProfile) bool { return slices.ContainsFunc(a.nodes, below) }) {
@@ -61,9 +63,30 @@ func (s *winSession) startRemove(ch *session, stray []RecordRow) error {
 			return err
 		}
 		j.Steps = append(j.Steps, step{Command: adminapi.SyncMLCommand{Verb: adminapi.VerbDelete, LocURI: r.Identifier}})
+		sent.add(r.Artifact, adminapi.HistorySent, "")
 	}
 	if len(j.Steps) > 0 {
 		s.begin(j)
+	}
+	return sent.tell(ch)
+}
+
+// removalTale is what there is to tell of a removal: one entry for each artifact, however many nodes it had.
+type removalTale map[adminapi.Key]adminapi.HistoryEntry
+
+// add notes what became of a node. What went wrong with one is told of all, the worst first.
+func (t removalTale) add(key adminapi.Key, kind adminapi.HistoryType, message string) {
+	ranks := []adminapi.HistoryType{"", adminapi.HistorySent, adminapi.HistoryAcknowledged, adminapi.HistoryNotNow, adminapi.HistoryFailed}
+	if slices.Index(ranks, kind) > slices.Index(ranks, t[key].Type) {
+		t[key] = adminapi.HistoryEntry{Type: kind, Message: message}
+	}
+}
+
+func (t removalTale) tell(ch *session) error {
+	for _, key := range slices.Sorted(maps.Keys(t)) {
+		if err := ch.tellArtifact(key, requestRemove, t[key].Type, t[key].Message); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -71,6 +94,7 @@ func (s *winSession) startRemove(ch *session, stray []RecordRow) error {
 // concludeRemove forgets what is gone, and what Windows will never let go: that the device tells as its last error.
 func (s *winSession) concludeRemove(j *job) error {
 	ch := s.channelOf(j)
+	tale := removalTale{}
 	for i := range j.Steps {
 		deleted := &j.Steps[i]
 		record, err := s.tx.Record(ch.channel.ID, deleted.Command.LocURI)
@@ -82,21 +106,30 @@ func (s *winSession) concludeRemove(j *job) error {
 		}
 		if judge(deleted.Code) == later {
 			record.postponed()
+			tale.add(record.Artifact, adminapi.HistoryNotNow, deleted.Command.LocURI+": "+describeAnswer(deleted.Code, deleted.OriginalError))
 			if err := s.tx.PutRecord(*record); err != nil {
 				return err
 			}
 			continue
 		}
-		if judge(deleted.Code) == refused && deleted.Code != statusNotFound {
-			kept := s.failure(deleted)
-			kept.Message = clip("nothing wants the setting any more, but Windows keeps it: "+kept.Message, maxMessage)
-			if err := s.noteError(kept); err != nil {
-				return err
-			}
-		}
-		if err := ch.removed(record); err != nil {
+		if err := s.concludeDelete(ch, record, deleted, tale); err != nil {
 			return err
 		}
 	}
-	return nil
+	return tale.tell(ch)
+}
+
+// concludeDelete forgets a node that is gone or kept for good.
+func (s *winSession) concludeDelete(ch *session, record *RecordRow, deleted *step, tale removalTale) error {
+	if judge(deleted.Code) != refused || deleted.Code == statusNotFound {
+		tale.add(record.Artifact, adminapi.HistoryAcknowledged, "")
+		return ch.removed(record)
+	}
+	kept := s.failure(deleted)
+	kept.Message = clip("nothing wants the setting any more, but Windows keeps it: "+kept.Message, maxMessage)
+	tale.add(record.Artifact, adminapi.HistoryFailed, kept.LocURI+": "+kept.Message)
+	if err := s.noteError(kept); err != nil {
+		return err
+	}
+	return ch.removed(record)
 }

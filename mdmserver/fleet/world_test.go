@@ -34,6 +34,8 @@ type world struct {
 	clock *clock
 	enc   *encoder
 	store fleet.Store
+	// imports are those of the next start.
+	imports fleet.ImportOptions
 }
 
 type clock struct {
@@ -104,7 +106,7 @@ func (w *world) start() {
 func (w *world) startFleet(enc fleet.Encoder) *fleet.Fleet {
 	w.t.Helper()
 	ring := seal.Keyring{Primary: "k1", Keys: map[string][]byte{"k1": make([]byte, 32)}}
-	f, err := fleet.New(w.store, enc, fleet.Options{Sealer: seal.New(func() seal.Keyring { return ring }), Now: w.clock.Now})
+	f, err := fleet.New(w.store, enc, fleet.Options{Sealer: seal.New(func() seal.Keyring { return ring }), Now: w.clock.Now, Imports: w.imports})
 	w.must(err)
 	return f
 }

@@ -19,3 +19,8 @@ func (s *Store) SetSchemaVersion(ctx context.Context, version int) error {
 	_, err := s.writer.ExecContext(ctx, "INSERT INTO schema_version (version) VALUES ($1)", version)
 	return err
 }
+
+// SchemaVersion is what programs of earlier releases look at.
+func (s *Store) SchemaVersion(ctx context.Context) (int, error) {
+	return highest(ctx, s.writer, versions)
+}

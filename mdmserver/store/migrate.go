@@ -9,11 +9,23 @@ import (
 	"strings"
 )
 
+// Tables of the numbers of the migrations that have run. A program refuses a store whose schema_version it does not know; it does not look at the
+// other, where those are that a program without them does not notice: after a rollback it goes on with the store.
+const (
+	versions   = "schema_version"
+	extensions = "schema_extension"
+)
+
+// unnoticed begins a migration that a program without it does not notice: new tables, and columns with defaults.
+const unnoticed = "-- unnoticed"
+
 // migrate brings the schema up to the newest of the migrations, files named NNNN_words.sql, each in a transaction of its own. A migration
 // only ever adds: the version before runs beside it during a roll-out, and what it no longer uses is dropped one version later.
 func migrate(ctx context.Context, db *sql.DB, migrations fs.FS) error {
-	if _, err := db.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER PRIMARY KEY)"); err != nil {
-		return fmt.Errorf("reading the schema version: %w", err)
+	for _, table := range []string{versions, extensions} {
+		if _, err := db.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS "+table+" (version INTEGER PRIMARY KEY)"); err != nil {
+			return fmt.Errorf("reading the schema version: %w", err)
+		}
 	}
 	names, err := fs.Glob(migrations, "*.sql")
 	if err != nil {
@@ -32,7 +44,7 @@ func migrate(ctx context.Context, db *sql.DB, migrations fs.FS) error {
 			return fmt.Errorf("migration %s: %w", name, err)
 		}
 	}
-	version, err := schemaVersion(ctx, db)
+	version, err := highest(ctx, db, versions)
 	if err != nil {
 		return err
 	}
@@ -49,14 +61,20 @@ func apply(ctx context.Context, db *sql.DB, number int, text string) error {
 		return err
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit there is nothing to roll back
-	version, err := schemaVersion(ctx, tx)
-	if err != nil || version >= number {
-		return err
+	table := versions
+	if strings.HasPrefix(text, unnoticed) {
+		table = extensions
+	}
+	for _, done := range []string{versions, extensions} {
+		version, err := highest(ctx, tx, done)
+		if err != nil || version >= number {
+			return err
+		}
 	}
 	if _, err := tx.ExecContext(ctx, text); err != nil {
 		return err
 	}
-	if _, err := tx.ExecContext(ctx, "INSERT INTO schema_version (version) VALUES ($1)", number); err != nil {
+	if _, err := tx.ExecContext(ctx, "INSERT INTO "+table+" (version) VALUES ($1)", number); err != nil {
 		return err
 	}
 	return tx.Commit()
@@ -66,9 +84,10 @@ type querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-func schemaVersion(ctx context.Context, q querier) (int, error) {
+// highest is the highest number in a table of migrations.
+func highest(ctx context.Context, q querier, table string) (int, error) {
 	var version int
-	if err := q.QueryRowContext(ctx, "SELECT COALESCE(MAX(version), 0) FROM schema_version").Scan(&version); err != nil {
+	if err := q.QueryRowContext(ctx, "SELECT COALESCE(MAX(version), 0) FROM "+table).Scan(&version); err != nil {
 		return 0, fmt.Errorf("reading the schema version: %w", err)
 	}
 	return version, nil

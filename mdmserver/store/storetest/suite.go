@@ -46,6 +46,9 @@ func Run(t *testing.T, open func(t *testing.T) fleet.Store) {
 		"verifying":        (*suite).verifying,
 		"platforms":        (*suite).platforms,
 		"PCs":              (*suite).pcs,
+		"history":          (*suite).history,
+		"progress":         (*suite).progress,
+		"progress rows":    (*suite).progressRows,
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &suite{T: t, store: open(t)}
