@@ -23,6 +23,12 @@ const (
 	APNSCertificatePushAccepted = "PushAccepted"
 )
 
+// Events of an APNSCertificate that are about no condition.
+const (
+	// APNSCertificateEventIssued: a certificate was taken into use. The note says when it ends; servers take it up without a restart.
+	APNSCertificateEventIssued = "Issued"
+)
+
 // Reasons in the conditions of an APNSCertificate.
 const (
 	// APNSCertificateKeyLost: the Secret with the keys is gone or lacks one. Restore it from a backup. The key of a request that waits can be given

@@ -34,6 +34,7 @@ type APNSCertificate struct {
 
 	// status is how far the certificate has come, and what comes next.
 	// +optional
+	// +kubebuilder:default={"observedGeneration":-1}
 	Status APNSCertificateStatus `json:"status,omitzero"`
 }
 

@@ -24,6 +24,8 @@ const (
 const (
 	// AutomatedEnrollmentEventDevicesLeft: Apple does not list some devices any more. Their Devices are marked and stay.
 	AutomatedEnrollmentEventDevicesLeft = "DevicesLeft"
+	// AutomatedEnrollmentEventTokenAccepted: a token was taken into use. The note says when it ends.
+	AutomatedEnrollmentEventTokenAccepted = "TokenAccepted"
 )
 
 // Reasons in the conditions of an AutomatedEnrollment.

@@ -36,6 +36,7 @@ type AutomatedEnrollment struct {
 
 	// status is how far it has come, and what comes next.
 	// +optional
+	// +kubebuilder:default={"observedGeneration":-1}
 	Status AutomatedEnrollmentStatus `json:"status,omitzero"`
 }
 

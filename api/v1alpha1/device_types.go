@@ -33,6 +33,7 @@ type Device struct {
 
 	// status is what is known of the device.
 	// +optional
+	// +kubebuilder:default={"observedGeneration":-1}
 	Status DeviceStatus `json:"status,omitzero"`
 }
 

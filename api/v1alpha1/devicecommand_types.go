@@ -32,6 +32,7 @@ type DeviceCommand struct {
 
 	// status is what became of it.
 	// +optional
+	// +kubebuilder:default={"observedGeneration":-1}
 	Status DeviceCommandStatus `json:"status,omitzero"`
 }
 

@@ -30,6 +30,7 @@ type EnrollmentToken struct {
 
 	// status is where the token is and how often it was used.
 	// +optional
+	// +kubebuilder:default={"observedGeneration":-1}
 	Status EnrollmentTokenStatus `json:"status,omitzero"`
 }
 

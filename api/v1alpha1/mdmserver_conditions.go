@@ -3,7 +3,7 @@ package v1alpha1
 // Conditions of an MDMServer.
 const (
 	// MDMServerCredentialsReady is True when the keys that nothing can replace are present (the sealing keys and the generations of the CAs for
-	// devices), and the internal API's certificates and what the sign-in needs as well.
+	// devices), and the internal API's certificates, what the sign-in needs and the CAs of imports as well.
 	MDMServerCredentialsReady = "CredentialsReady"
 	// MDMServerCertificatesReady is True when the serving certificate is issued, covers the hosts and is not about to expire.
 	MDMServerCertificatesReady = "CertificatesReady"
@@ -15,6 +15,9 @@ const (
 	MDMServerPubliclyTrusted = "PubliclyTrusted"
 	// MDMServerPushReady is True when the server holds a push certificate that Apple accepts. A server without spec.apple does not have it.
 	MDMServerPushReady = "PushReady"
+	// MDMServerEnrollmentPageReady is True when the enrolment page has the logo and the sign-in that spec.enrollmentPage names. A server whose page names
+	// neither does not have it.
+	MDMServerEnrollmentPageReady = "EnrollmentPageReady"
 )
 
 // Reasons in the conditions of an MDMServer.
@@ -26,7 +29,8 @@ const (
 	MDMServerIssuing = "Issuing"
 	// MDMServerRotating: a new generation of the device-identity CA (Apple) or of the WSTEP CA (Windows) is on its way; the message says of which. Wait.
 	MDMServerRotating = "Rotating"
-	// MDMServerCertificateInvalid: a certificate in the Secret of spec.tls, spec.apple.signIn or spec.windows.signIn cannot be used; the message says why. Replace it.
+	// MDMServerCertificateInvalid: a certificate in the Secret of spec.tls, spec.apple.signIn or spec.windows.signIn, or in the ConfigMap of one of
+	// spec.apple.imports, cannot be used; the message says why. Replace it.
 	MDMServerCertificateInvalid = "CertificateInvalid"
 	// MDMServerCertificateExpired: the serving certificate has expired and devices refuse the server. Renew it; see its issuer if cert-manager should have.
 	MDMServerCertificateExpired = "CertificateExpired"
@@ -54,6 +58,12 @@ const (
 	MDMServerAPNSCertificateNotReady = "APNSCertificateNotReady"
 	// MDMServerPushPaused: Apple refuses the push certificate or its topic; pushing pauses and no device is changed. See the APNSCertificate.
 	MDMServerPushPaused = "PushPaused"
+	// MDMServerLogoNotFound: the ConfigMap of spec.enrollmentPage.logoConfigMapRef, or its key, is missing. Create what the message names.
+	MDMServerLogoNotFound = "LogoNotFound"
+	// MDMServerLogoInvalid: the logo of the enrolment page is no SVG, PNG or JPEG image of at most 256 KiB; the message says why. Replace it.
+	MDMServerLogoInvalid = "LogoInvalid"
+	// MDMServerSignInMissing: people are to sign in on the enrolment page, and spec.apple.signIn does not say where. Set it.
+	MDMServerSignInMissing = "SignInMissing"
 )
 
 // KnownConditions implements Object.
@@ -63,6 +73,9 @@ func (s *MDMServer) KnownConditions() []string {
 	}
 	if s.Spec.Apple != nil {
 		known = append(known, MDMServerPushReady)
+	}
+	if page := s.Spec.EnrollmentPage; page.LogoConfigMapRef != nil || page.SignInTokenRef != nil {
+		known = append(known, MDMServerEnrollmentPageReady)
 	}
 	return known
 }

@@ -36,6 +36,7 @@ type MDMServer struct {
 
 	// status is what the server is.
 	// +optional
+	// +kubebuilder:default={"observedGeneration":-1}
 	Status MDMServerStatus `json:"status,omitzero"`
 }
 
@@ -45,6 +46,7 @@ type MDMServer struct {
 // +kubebuilder:validation:XValidation:rule="has(self.apple) || has(self.windows)",message="say which devices are served: apple, windows or both"
 // +kubebuilder:validation:XValidation:rule="!has(self.windows) || !has(self.windows.managementHost) || self.windows.managementHost.split(':')[0] != self.host.split(':')[0]",message="windows.managementHost must be another name than host: only by the name can the server tell where to ask for certificates"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.windows) || !has(oldSelf.windows.managementHost) || has(self.windows)",message="windows cannot be taken away with its managementHost: it could come back with another one, where enrolled PCs would not find the server"
+// +kubebuilder:validation:XValidation:rule="!has(self.enrollmentPage) || !has(self.enrollmentPage.signInTokenRef) || has(self.apple) && has(self.apple.signIn)",message="enrollmentPage.signInTokenRef needs apple.signIn: it says where people sign in"
 type MDMServerSpec struct {
 	// host is the public DNS name of the server, with ":port" only if the port is not 443. Devices remember it and refuse a server that
 	// moves, so it can never be changed: choose a name that you will keep.
@@ -97,7 +99,6 @@ type MDMServerSpec struct {
 
 	// enrollmentPage is what people see who open the server's address to enrol a device.
 	// +optional
-	// +kubebuilder:default={}
 	EnrollmentPage EnrollmentPage `json:"enrollmentPage,omitzero"`
 
 	// exposure is how devices reach the server from outside the cluster.

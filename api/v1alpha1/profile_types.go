@@ -30,6 +30,7 @@ type Profile struct {
 
 	// status is how far the fleet is.
 	// +optional
+	// +kubebuilder:default={"observedGeneration":-1}
 	Status ProfileStatus `json:"status,omitzero"`
 }
 

@@ -97,6 +97,12 @@ const (
 	ReasonConfigMapNotFound = "ConfigMapNotFound"
 )
 
+// Events of several kinds that are about no condition.
+const (
+	// EventNextStep: what a person does next has changed. The note repeats status.nextStep.
+	EventNextStep = "NextStep"
+)
+
 // Patience says whether a reason asks for nothing but patience: things go their ordinary way, whatever the status of the condition.
 func Patience(reason string) bool {
 	return slices.Contains([]string{
@@ -115,10 +121,11 @@ type CommonStatus struct {
 	// +kubebuilder:validation:MaxItems=16
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
-	// observedGeneration is the generation of the spec that this status speaks of.
+	// observedGeneration is the generation of the spec that this status speaks of; -1 until it was looked at, so that kstatus does not take a new object
+	// for one that is in order.
 	// +optional
-	// +kubebuilder:validation:Minimum=1
-	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// +kubebuilder:validation:Minimum=-1
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"` //nolint:kubeapilinter // every kind of Kubernetes has it as a number; 0 is no generation
 
 	// lastHandledRequest echoes the annotation mdm.kubemdm.io/requested-at once the reconcile that it asked for is over.
 	// +optional

@@ -3,4 +3,5 @@
 // +kubebuilder:object:generate=true
 // +groupName=live.mdm.kubemdm.io
 // +k8s:openapi-gen=true
+// +k8s:openapi-model-package=io.kubemdm.mdm.live.v1alpha1
 package v1alpha1

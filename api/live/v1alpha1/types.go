@@ -7,30 +7,63 @@ import (
 // VerbReveal is the verb on devicepins that lets a person read an escrowed PIN, besides get. No role gets it by a list of resources.
 const VerbReveal = "reveal"
 
-// DeviceReport is what the server of a Device knows about it now. It has the name of the Device, and can be read one by one only.
+// ReasonPINRevealed is the reason of the Event of a DeviceCommand whose PINs were read. Its message says by whom.
+const ReasonPINRevealed = "PINRevealed"
+
+// The field selectors of deviceevents, besides metadata.name and metadata.namespace.
+const (
+	FieldDevice = "device"
+	FieldServer = "server"
+)
+
+// MaxEvents is how many events of each server a list has.
+const MaxEvents = 500
+
+// MaxBehind bounds ProfileReport.behind.
+const MaxBehind = 1000
+
+// DeviceReport is what the server of a Device knows about it now: the facts, how far each Profile is, and what happened last. It has the name of the
+// Device, is asked of the server at the moment of the question, and can be read one by one only. POST to its subresource push wakes the device.
 //
 // +kubebuilder:object:root=true
 type DeviceReport struct {
-	metav1.TypeMeta   `json:",inline"`
+	metav1.TypeMeta `json:",inline"`
+	// metadata has the name and the namespace of the Device.
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	// server is the name of the MDMServer.
 	Server string `json:"server"`
-	// serialNumber, udid and deviceID are how the device is known; deviceID is that of its server.
+	// platform is Apple or Windows.
+	// +optional
+	Platform string `json:"platform,omitempty"`
+	// serialNumber is what the manufacturer printed on the device; empty on a User Enrollment, which hides it.
+	// +optional
 	SerialNumber string `json:"serialNumber,omitempty"`
-	UDID         string `json:"udid,omitempty"`
-	DeviceID     string `json:"deviceID"`
-	// state is Pending, Enrolled or Ended.
+	// udid is Apple's unique id of the device, or the id under which a PC enrolled.
+	// +optional
+	UDID string `json:"udid,omitempty"`
+	// deviceID is the id by which the server knows the device: its UDID, or the EnrollmentID of a User Enrollment.
+	DeviceID string `json:"deviceID"`
+	// state is Pending (it has begun to enrol), Enrolled or Ended.
 	State string `json:"state"`
-	// enrollmentID is that of the present enrolment, or the last one.
+	// message is what a person should know of the device, in words: why its enrolment ended, that it is silent, that an attempt to enrol was refused.
+	// +optional
+	Message string `json:"message,omitempty"`
+	// enrollmentID is that of the present enrolment, or the last one. It is new at every enrolment; a wipe repeats it.
+	// +optional
 	EnrollmentID string `json:"enrollmentID,omitempty"`
 	// lastSeen is when the device last called; a call in the last half minute may be missing.
+	// +optional
 	LastSeen *metav1.Time `json:"lastSeen,omitempty"`
 	// responding is false once it has been silent for longer than the server's silentAfter.
 	Responding bool `json:"responding"`
-	// profiles is what the device should have, and how far each is.
+	// profiles is what the device should have, and how far each is; what is still being removed is among it.
+	// +optional
+	// +listType=atomic
 	Profiles []ProfileState `json:"profiles,omitempty"`
-	// history has the newest first, at most 200.
+	// history is what happened to the device, the newest first, at most 200 entries.
+	// +optional
+	// +listType=atomic
 	History []HistoryEntry `json:"history,omitempty"`
 }
 
@@ -39,35 +72,53 @@ type ProfileState struct {
 	// profile is the name of the Profile.
 	Profile string `json:"profile"`
 	// user is the channel of a user of the device; empty: the device's own.
+	// +optional
 	User string `json:"user,omitempty"`
-	// identifier is the PayloadIdentifier, or empty.
+	// identifier is the PayloadIdentifier on an Apple device, or empty.
+	// +optional
 	Identifier string `json:"identifier,omitempty"`
-	// outcome is Pending, Sent, NotNow, Installed, Failed or Removing.
+	// outcome is Pending (not delivered yet), Sent (delivered, no answer yet), NotNow (put off by the device), Installed, Failed (refused by the device: it is
+	// not tried again until the Profile changes) or Removing.
 	Outcome string `json:"outcome"`
 	// message is why, in words: what the device said, or what it waits for.
+	// +optional
 	Message string `json:"message,omitempty"`
 	// since is when the outcome was reached.
+	// +optional
 	Since *metav1.Time `json:"since,omitempty"`
-	// attempts counts deliveries without an answer; nextAttempt is the earliest time of another.
-	Attempts    int32        `json:"attempts,omitempty"`
+	// attempts counts deliveries without an answer.
+	// +optional
+	Attempts int32 `json:"attempts,omitempty"`
+	// nextAttempt is the earliest time of another delivery.
+	// +optional
 	NextAttempt *metav1.Time `json:"nextAttempt,omitempty"`
 }
 
 // HistoryEntry is one thing that happened to a device.
 type HistoryEntry struct {
+	// time is when it happened, by the server's clock.
 	Time metav1.Time `json:"time"`
-	// type is Enrolled, Renewed, Ended, Blocked, Sent, Acknowledged, NotNow, Failed or Drifted.
+	// type is Enrolled, Renewed (a new identity certificate is in use), Ended, Blocked (an attempt to enrol was refused), Sent (a command was delivered),
+	// Acknowledged (it was carried out), NotNow (it was put off by the device), Failed (it was refused) or Drifted (a PC had lost a setting, which is given back).
 	Type string `json:"type"`
 	// user is the channel of a user of the device; empty: the device's own.
+	// +optional
 	User string `json:"user,omitempty"`
-	// profile or command is the Profile or DeviceCommand that a command was for; both are empty for the server's own.
+	// profile is the name of the Profile that a command was for.
+	// +optional
 	Profile string `json:"profile,omitempty"`
+	// command is the name of the DeviceCommand that a command was for. A command that has neither profile nor command is the server's own.
+	// +optional
 	Command string `json:"command,omitempty"`
-	// requestType is the MDM protocol's, such as InstallProfile.
+	// requestType is the MDM protocol's name of the command, such as InstallProfile.
+	// +optional
 	RequestType string `json:"requestType,omitempty"`
-	// commandUUID tells the commands apart.
+	// commandUUID tells the commands apart: what is Sent and its answer have the same.
+	// +optional
 	CommandUUID string `json:"commandUUID,omitempty"`
-	Message     string `json:"message,omitempty"`
+	// message is what the device said, or why it ended or was refused. No message has a secret in it.
+	// +optional
+	Message string `json:"message,omitempty"`
 }
 
 // DeviceReportList is a list of DeviceReports; nothing answers with one.
@@ -79,7 +130,8 @@ type DeviceReportList struct {
 	Items           []DeviceReport `json:"items"`
 }
 
-// DevicePush wakes a device now: POST of an empty one to the subresource push of its DeviceReport.
+// DevicePush wakes a device now: POST of an empty one ({}) to the subresource push of its DeviceReport. The server asks Apple's push service, or that of
+// Windows, to make the device call; whether it does shows in lastSeen of the report.
 //
 // +kubebuilder:object:root=true
 type DevicePush struct {
@@ -91,31 +143,44 @@ type DevicePush struct {
 //
 // +kubebuilder:object:root=true
 type ProfileReport struct {
-	metav1.TypeMeta   `json:",inline"`
+	metav1.TypeMeta `json:",inline"`
+	// metadata has the name and the namespace of the Profile.
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	// server is the name of the MDMServer.
 	Server string `json:"server"`
-	// targeted, installed, pending and failed count devices.
-	Targeted  int32 `json:"targeted"`
+	// targeted counts the devices that should have it.
+	Targeted int32 `json:"targeted"`
+	// installed counts those that have it on every channel.
 	Installed int32 `json:"installed"`
-	Pending   int32 `json:"pending"`
-	Failed    int32 `json:"failed"`
-	// behind are the devices that have not installed it, failed ones first and then who has been behind the longest; at most 1,000.
+	// pending counts those on their way.
+	Pending int32 `json:"pending"`
+	// failed counts those that refused it on a channel.
+	Failed int32 `json:"failed"`
+	// behind are the channels of devices that have not installed it, failed ones first and then those that have been behind the longest; at most 1,000.
+	// +optional
+	// +listType=atomic
 	Behind []DeviceProfileState `json:"behind,omitempty"`
-	// truncated counts the devices that are behind and not in the list.
+	// truncated counts what is behind and not in the list.
+	// +optional
 	Truncated int32 `json:"truncated,omitempty"`
 }
 
 // DeviceProfileState is a Profile on one device.
 type DeviceProfileState struct {
 	// device is the name of the Device; empty if there is none for it.
-	Device       string `json:"device,omitempty"`
-	DeviceID     string `json:"deviceID"`
+	// +optional
+	Device string `json:"device,omitempty"`
+	// deviceID is the id by which the server knows the device.
+	DeviceID string `json:"deviceID"`
+	// serialNumber is that of the Device, if it is known.
+	// +optional
 	SerialNumber string `json:"serialNumber,omitempty"`
-	// lastSeen is when the device last called; responding is false once it has been silent for too long.
-	LastSeen   *metav1.Time `json:"lastSeen,omitempty"`
-	Responding bool         `json:"responding"`
+	// lastSeen is when the device last called.
+	// +optional
+	LastSeen *metav1.Time `json:"lastSeen,omitempty"`
+	// responding is false once the device has been silent for longer than the server's silentAfter.
+	Responding bool `json:"responding"`
 
 	ProfileState `json:",inline"`
 }
@@ -129,20 +194,25 @@ type ProfileReportList struct {
 	Items           []ProfileReport `json:"items"`
 }
 
-// DeviceEvent is something that happened to a device. Events can be listed (the newest of each server) and watched; the field selectors device
-// (name of the Device) and server narrow them.
+// DeviceEvent is something that happened to a device, as its server keeps it. Events can be listed (the newest 500 of each server; with the field selector
+// device, what is kept of that device) and watched; a watch that begins at the resourceVersion of a list misses nothing. The field selectors device (name of the
+// Device) and server narrow both.
 //
 // +kubebuilder:object:root=true
 type DeviceEvent struct {
-	metav1.TypeMeta   `json:",inline"`
+	metav1.TypeMeta `json:",inline"`
+	// metadata has a name made of the server's name and the number of the event there. The resourceVersion is opaque; a watch may begin at it.
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	// server is the name of the MDMServer.
 	Server string `json:"server"`
 	// device is the name of the Device; empty if there is none for it.
+	// +optional
 	Device string `json:"device,omitempty"`
-	// deviceID and serialNumber are how the device is known.
-	DeviceID     string `json:"deviceID"`
+	// deviceID is the id by which the server knows the device.
+	DeviceID string `json:"deviceID"`
+	// serialNumber is that of the Device, if it is known.
+	// +optional
 	SerialNumber string `json:"serialNumber,omitempty"`
 
 	HistoryEntry `json:",inline"`
@@ -158,26 +228,33 @@ type DeviceEventList struct {
 }
 
 // DevicePIN is the PINs that a DeviceCommand of type Lock or Wipe sent to Macs. It has the name of the DeviceCommand, which may be gone already: the server
-// keeps PINs for 90 days. Reading one takes the verb reveal besides get, and is written to the manager's log.
+// keeps PINs for 90 days. Reading one takes the verb reveal besides get, is written to the manager's log, and makes an Event of the DeviceCommand.
 //
 // +kubebuilder:object:root=true
 type DevicePIN struct {
-	metav1.TypeMeta   `json:",inline"`
+	metav1.TypeMeta `json:",inline"`
+	// metadata has the name and the namespace of the DeviceCommand.
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	// server is the name of the MDMServer.
 	Server string `json:"server"`
-	// pins, one for each device that the command was delivered to.
+	// pins has one PIN for each device that the command was delivered to.
+	// +listType=atomic
 	PINs []PIN `json:"pins"`
 }
 
 // PIN is that of one device.
 type PIN struct {
 	// device is the name of the Device; empty if there is none for it.
-	Device       string `json:"device,omitempty"`
-	DeviceID     string `json:"deviceID"`
+	// +optional
+	Device string `json:"device,omitempty"`
+	// deviceID is the id by which the server knows the device.
+	DeviceID string `json:"deviceID"`
+	// serialNumber is that of the Device, if it is known.
+	// +optional
 	SerialNumber string `json:"serialNumber,omitempty"`
-	PIN          string `json:"pin"`
+	// pin is what to type at the Mac's lock screen.
+	PIN string `json:"pin"`
 }
 
 // DevicePINList is a list of DevicePINs; nothing answers with one.
@@ -187,78 +264,4 @@ type DevicePINList struct {
 	metav1.TypeMeta `json:",inline"`
 	metav1.ListMeta `json:"metadata,omitempty"`
 	Items           []DevicePIN `json:"items"`
-}
-
-// EnrollmentImport hands enrolments of another MDM server to an MDMServer, which manages the devices from then on. It can be created only, and is not
-// stored: the answer has the results. It holds secrets (push magic, tokens), as a Secret does.
-//
-// +kubebuilder:object:root=true
-type EnrollmentImport struct {
-	metav1.TypeMeta   `json:",inline"`
-	metav1.ObjectMeta `json:"metadata,omitempty"`
-
-	// server is the name of the MDMServer, import that of an item of its spec.apple.imports.
-	Server string `json:"server"`
-	Import string `json:"import"`
-	// dryRun judges and stores nothing.
-	DryRun bool `json:"dryRun,omitempty"`
-	// enrollments are at most 500.
-	Enrollments []ImportedEnrollment `json:"enrollments"`
-	// results are what became of them, in the same order.
-	Results []ImportResult `json:"results,omitempty"`
-}
-
-// ImportedEnrollment is one device with its channels.
-type ImportedEnrollment struct {
-	// deviceID is the UDID, or the EnrollmentID of a user enrolment; kind is Device or UserEnrollment.
-	DeviceID     string       `json:"deviceID"`
-	Kind         string       `json:"kind"`
-	UDID         string       `json:"udid,omitempty"`
-	SerialNumber string       `json:"serialNumber,omitempty"`
-	Model        string       `json:"model,omitempty"`
-	ModelName    string       `json:"modelName,omitempty"`
-	ProductName  string       `json:"productName,omitempty"`
-	OSVersion    string       `json:"osVersion,omitempty"`
-	BuildVersion string       `json:"buildVersion,omitempty"`
-	DeviceName   string       `json:"deviceName,omitempty"`
-	EnrolledAt   *metav1.Time `json:"enrolledAt,omitempty"`
-	LastSeen     *metav1.Time `json:"lastSeen,omitempty"`
-	// payloadIdentifier, serverURL, checkInURL, topic and accessRights are those of its enrolment profile: a renewal repeats them to the letter.
-	PayloadIdentifier string `json:"payloadIdentifier"`
-	ServerURL         string `json:"serverURL"`
-	CheckInURL        string `json:"checkInURL"`
-	Topic             string `json:"topic"`
-	AccessRights      int32  `json:"accessRights"`
-	// certificate is the identity certificate in use (DER); certificateSHA256 in lower-case hex serves where only that is known.
-	Certificate       []byte `json:"certificate,omitempty"`
-	CertificateSHA256 string `json:"certificateSHA256,omitempty"`
-	BootstrapToken    []byte `json:"bootstrapToken,omitempty"`
-	UnlockToken       []byte `json:"unlockToken,omitempty"`
-	// channels are the device's own (its id is deviceID) and those of users.
-	Channels []ImportedChannel `json:"channels"`
-}
-
-// ImportedChannel is one enrolment channel and where it is woken.
-type ImportedChannel struct {
-	ID        string       `json:"id"`
-	PushToken []byte       `json:"pushToken"`
-	PushMagic string       `json:"pushMagic"`
-	TokenAt   *metav1.Time `json:"tokenAt,omitempty"`
-}
-
-// ImportResult is what became of one enrolment, or in a dry run what would.
-type ImportResult struct {
-	DeviceID string `json:"deviceID"`
-	// outcome is Imported, Unchanged (imported before, or enrolled here since) or Refused.
-	Outcome string `json:"outcome"`
-	Message string `json:"message,omitempty"`
-}
-
-// EnrollmentImportList is a list of EnrollmentImports; nothing answers with one.
-//
-// +kubebuilder:object:root=true
-type EnrollmentImportList struct {
-	metav1.TypeMeta `json:",inline"`
-	metav1.ListMeta `json:"metadata,omitempty"`
-	Items           []EnrollmentImport `json:"items"`
 }
