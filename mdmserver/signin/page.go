@@ -52,7 +52,8 @@ func (f *Flow) Page(step func(http.ResponseWriter, *http.Request) error) http.Ha
 	}
 }
 
-func (f *Flow) refusal(err error) Refusal {
+// Refusal is what to tell people of an error of Begin or Finish.
+func (f *Flow) Refusal(err error) Refusal {
 	for _, list := range [][]Refusal{f.Refusals, refusals} {
 		for _, refusal := range list {
 			if errors.Is(err, refusal.Err) {
@@ -64,7 +65,7 @@ func (f *Flow) refusal(err error) Refusal {
 }
 
 func (f *Flow) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	refusal, level, trace := f.refusal(err), slog.LevelInfo, uuid.NewString()
+	refusal, level, trace := f.Refusal(err), slog.LevelInfo, uuid.NewString()
 	if refusal.Status >= http.StatusInternalServerError {
 		level = slog.LevelError
 	}
