@@ -25,7 +25,7 @@ func (s *Server) newApple() (*apple.Apple, error) {
 	}
 	return apple.New(apple.Options{
 		Config: s.cfg, CAs: s.creds.IdentityCAs, Serving: s.creds.Serving, ServingCA: s.creds.ServingCAPEM, Topic: s.topic, Now: time.Now, Log: s.log,
-		DeviceRoots: roots, SignInSecret: s.creds.AppleSignInSecret, Seal: seal.New(s.creds.Sealing),
+		ImportCAs: s.importCAs(), DeviceRoots: roots, SignInSecret: s.creds.AppleSignInSecret, Seal: seal.New(s.creds.Sealing),
 	})
 }
 

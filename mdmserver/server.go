@@ -85,7 +85,7 @@ func (s *Server) compose() error {
 		if macs, err = s.newApple(); err != nil {
 			return err
 		}
-		encoder, options.RenewBefore = macs, time.Duration(s.cfg.Apple.Identity.RenewBefore)
+		encoder, options.RenewBefore, options.Imports = macs, time.Duration(s.cfg.Apple.Identity.RenewBefore), s.imports()
 	}
 	if s.cfg.Windows != nil {
 		options.VerifyEvery = time.Duration(s.cfg.Windows.VerifyEvery)
@@ -99,6 +99,9 @@ func (s *Server) compose() error {
 	}
 	if s.cfg.Windows != nil && err == nil {
 		err = s.serveWindows(devices)
+	}
+	if err == nil {
+		err = s.servePage(devices, macs)
 	}
 	if err != nil {
 		return err

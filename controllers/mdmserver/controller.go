@@ -11,6 +11,7 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -25,6 +26,7 @@ import (
 	"github.com/kubemdm/kubemdm/controllers/internal/loop"
 	"github.com/kubemdm/kubemdm/controllers/internal/owned"
 	"github.com/kubemdm/kubemdm/internal/adminapi"
+	"github.com/kubemdm/kubemdm/internal/validate"
 )
 
 // +kubebuilder:rbac:groups=mdm.kubemdm.io,resources=mdmservers,verbs=get;list;watch
@@ -88,12 +90,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	}
 	return r.Run(ctx, server, loop.Spec{
 		Steps: []loop.Step{
+			loop.Admit("", func() field.ErrorList { return validate.MDMServer(server) }),
 			s.step(mdmv1alpha1.MDMServerCredentialsReady, r.credentials),
 			s.step(mdmv1alpha1.MDMServerCertificatesReady, r.certificates),
 			s.step(mdmv1alpha1.MDMServerDeployed, r.deploy),
 			s.step(mdmv1alpha1.MDMServerReachable, r.reach),
 			s.step(mdmv1alpha1.MDMServerPubliclyTrusted, r.trust),
 			s.step(mdmv1alpha1.MDMServerPushReady, r.push),
+			s.step(mdmv1alpha1.MDMServerEnrollmentPageReady, r.page),
 		},
 		Ready: []string{
 			mdmv1alpha1.MDMServerCredentialsReady, mdmv1alpha1.MDMServerCertificatesReady,
@@ -115,7 +119,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Owns(&networkingv1.NetworkPolicy{}).Owns(&networkingv1.Ingress{}).Owns(&policyv1.PodDisruptionBudget{}).
 		Owns(&cmapi.Certificate{}).Owns(&cmapi.Issuer{}).
 		Watches(&mdmv1alpha1.APNSCertificate{}, handler.EnqueueRequestsFromMapFunc(r.users)).
-		WatchesRawSource(r.Links.Source(link.KindServer, link.ToServer))
+		WatchesRawSource(r.Links.Source(link.KindServer, link.ToExisting(r.Client)))
 	if routes, err := gatewayInstalled(mgr.GetRESTMapper()); err != nil {
 		return err
 	} else if routes {

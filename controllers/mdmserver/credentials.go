@@ -39,7 +39,10 @@ func (r *Reconciler) credentials(ctx context.Context, s *scope, report *loop.Rep
 	if err := r.identities(ctx, s, report); err != nil {
 		return err
 	}
-	return r.signIns(ctx, s, report)
+	if err := r.signIns(ctx, s, report); err != nil {
+		return err
+	}
+	return r.imports(ctx, s, report)
 }
 
 // sealing makes the first key once, and from then on only watches over it.

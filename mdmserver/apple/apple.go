@@ -31,6 +31,7 @@ const (
 type Fleet interface {
 	scep.Challenges
 	IssueChallenge(ctx context.Context, tokenHash string, params fleet.EnrollmentParams) (fleet.Challenge, error)
+	IssueSignedIn(ctx context.Context, token adminapi.Key, account string, params fleet.EnrollmentParams) (fleet.Challenge, error)
 	AutomatedProfile(ctx context.Context, key adminapi.Key, serialNumber string) (adminapi.AutomatedProfile, error)
 	IssueAutomated(ctx context.Context, key adminapi.Key, serialNumber, account string, params fleet.EnrollmentParams) (fleet.Challenge, error)
 	Authenticate(ctx context.Context, id fleet.Identity, ch fleet.Channel, facts fleet.DeviceFacts, topic string) error
@@ -49,6 +50,8 @@ type Options struct {
 	Config serverconfig.Config
 	// CAs returns the loaded generations of the device-identity CA.
 	CAs func() []identity.CA
+	// ImportCAs returns the certificates of the CAs of Config.Apple.Imports; nil: there are none.
+	ImportCAs func() []*x509.Certificate
 	// Serving returns the TLS certificate that devices see; it signs profiles. Nil: there is none yet.
 	Serving func() *tls.Certificate
 	// ServingCA returns the PEM certificates behind Serving. They are used when Config.TrustAnchor is set.
@@ -69,6 +72,7 @@ type Options struct {
 type Apple struct {
 	command.Encoder
 	Options
+	imports map[string]importPath
 }
 
 var errNoApple = errors.New("the configuration has no part for Apple devices")
@@ -78,18 +82,24 @@ func New(o Options) (*Apple, error) {
 	if o.Config.Apple == nil {
 		return nil, errNoApple
 	}
-	a := &Apple{Options: o}
+	imports, err := importPaths(o.Config.Apple.Imports)
+	if err != nil {
+		return nil, err
+	}
+	a := &Apple{Options: o, imports: imports}
 	a.Encoder = command.Encoder{Sign: a.sign, Renew: a.renewal}
 	return a, nil
 }
 
 // Handler serves all endpoints of Apple devices. It never answers 401, on which a device may unenrol.
 func (a *Apple) Handler(f Fleet) http.Handler {
-	devices := identity.Options{CAs: a.CAs, Now: a.Now, Log: a.Log}
+	devices := identity.Options{CAs: a.CAs, Imported: a.ImportCAs, Now: a.Now, Log: a.Log}
 	device := &protocol{fleet: f, log: a.Log}
+	checkin, command := devices.Middleware(device.checkinHandler()), devices.Middleware(http.HandlerFunc(device.serveCommand))
 	mux := http.NewServeMux()
-	mux.Handle(pathCheckin, devices.Middleware(device.checkinHandler()))
-	mux.Handle(pathCommand, devices.Middleware(http.HandlerFunc(device.serveCommand)))
+	mux.Handle(pathCheckin, checkin)
+	mux.Handle(pathCommand, command)
+	a.serveImports(mux, checkin, command)
 	mux.Handle(pathSCEP, scep.NewHandler(scep.Options{
 		Challenges: f,
 		CAs:        a.CAs,
@@ -97,7 +107,7 @@ func (a *Apple) Handler(f Fleet) http.Handler {
 		Now:        a.Now,
 		Log:        a.Log,
 	}))
-	mux.Handle("GET "+pathEnroll, &enrollHandler{apple: a, fleet: f})
+	mux.Handle("GET "+pathEnroll, &enrollHandler{a.Invitations(f)})
 	automated := &automatedHandler{apple: a, fleet: f}
 	mux.Handle("POST "+pathAutomated, automated)
 	automated.registerSignIn(mux)

@@ -55,6 +55,11 @@ func (f *fakeFleet) IssueChallenge(_ context.Context, hash string, params fleet.
 	return fleet.Challenge{Secret: "one-time", EnrollmentID: "enrollment-1"}, f.call("IssueChallenge")
 }
 
+func (f *fakeFleet) IssueSignedIn(_ context.Context, token adminapi.Key, account string, params fleet.EnrollmentParams) (fleet.Challenge, error) {
+	f.params = params
+	return fleet.Challenge{Secret: "one-time", EnrollmentID: "enrollment-1"}, f.call("IssueSignedIn %s %q", token, account)
+}
+
 func (f *fakeFleet) AutomatedProfile(_ context.Context, key adminapi.Key, serial string) (adminapi.AutomatedProfile, error) {
 	return f.setup, f.call("AutomatedProfile %s %s", key, serial)
 }

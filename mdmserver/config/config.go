@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -57,7 +58,7 @@ func check(c *serverconfig.Config) error {
 	if c.Windows != nil {
 		errs = append(errs, checkWindows(c.Windows, c.Host))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, checkPage(c))...)
 }
 
 func checkHost(field, host string) error {
@@ -86,6 +87,7 @@ func checkApple(a *serverconfig.Apple) error {
 			errs = append(errs, errors.New("apple.signIn.token must be empty: devices enrol here by what Apple says of them, not by a token"))
 		}
 	}
+	errs = append(errs, checkImports(a.Imports)...)
 	if a.AccessRights < 1 || a.AccessRights > allAccessRights {
 		errs = append(errs, fmt.Errorf("apple.accessRights is %d: give a sum of Apple's bits, at most %d", a.AccessRights, allAccessRights))
 	}
@@ -122,6 +124,23 @@ func checkSignIn(field string, s *serverconfig.SignIn) error {
 		required(field+".clientID", s.ClientID),
 		required(field+".dir", s.Dir),
 	)
+}
+
+// colour is how the page takes its colour.
+var colour = regexp.MustCompile(`^#[0-9a-fA-F]{6}$`)
+
+func checkPage(c *serverconfig.Config) error {
+	var errs []error
+	if c.Page.Color != "" && !colour.MatchString(c.Page.Color) {
+		errs = append(errs, fmt.Errorf("page.color is %q: give #rrggbb", c.Page.Color))
+	}
+	if support := c.Page.SupportURL; support != "" && !strings.HasPrefix(support, "mailto:") && !strings.HasPrefix(support, "https://") {
+		errs = append(errs, fmt.Errorf("page.supportURL is %q: give an https: or mailto: address", support))
+	}
+	if c.Page.SignInToken != "" && (c.Apple == nil || c.Apple.SignIn == nil) {
+		errs = append(errs, errors.New("page.signInToken needs apple.signIn: the issuer where people sign in"))
+	}
+	return errors.Join(errs...)
 }
 
 func checkIdentity(field string, i serverconfig.Identity) error {

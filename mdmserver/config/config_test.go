@@ -63,6 +63,10 @@ func TestLoadNamesWhatIsWrong(t *testing.T) {
 		"a token for Apple devices": {func(c *serverconfig.Config) {
 			c.Apple.SignIn = &serverconfig.SignIn{IssuerURL: "https://login.example.test", ClientID: "kubemdm", Dir: "/signin", Token: "fleet/staff"}
 		}, "apple.signIn.token must be empty"},
+		"a colour by name":   {func(c *serverconfig.Config) { c.Page.Color = "red" }, "give #rrggbb"},
+		"help in clear":      {func(c *serverconfig.Config) { c.Page.SupportURL = "http://help.example.test" }, "page.supportURL is"},
+		"a script as help":   {func(c *serverconfig.Config) { c.Page.SupportURL = "javascript:alert(1)" }, "page.supportURL is"},
+		"nowhere to sign in": {func(c *serverconfig.Config) { c.Page.SignInToken = "fleet/staff" }, "page.signInToken needs apple.signIn"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			changed := *files

@@ -47,6 +47,7 @@ type Credentials struct {
 	wstep       folder[[]identity.CA]
 	signIn      folder[signInClient]
 	appleSignIn folder[signInClient]
+	imports     map[string]*importCA
 }
 
 // reloader is a folder of any content.
@@ -78,6 +79,11 @@ func Open(cfg serverconfig.Config, log *slog.Logger, now func() time.Time) (*Cre
 		if signIn := cfg.Apple.SignIn; signIn != nil {
 			c.appleSignIn = folder[signInClient]{name: FolderAppleSignIn, dir: signIn.Dir, parse: parseSignIn}
 			c.folders = append(c.folders, &c.appleSignIn)
+		}
+		c.imports = map[string]*importCA{}
+		for _, i := range cfg.Apple.Imports {
+			c.imports[i.Name] = newImportCA(i)
+			c.folders = append(c.folders, c.imports[i.Name])
 		}
 	}
 	if cfg.Windows != nil {

@@ -32,14 +32,17 @@ func FromContext(ctx context.Context) (fleet.Identity, bool) {
 type Options struct {
 	// CAs returns the loaded generations; all of them are trusted.
 	CAs func() []CA
-	Now func() time.Time
-	Log *slog.Logger
+	// Imported returns the certificates of the CAs of other servers, whose devices were imported; nil: there are none. What they issued is known by its
+	// fingerprint alone: the enrolment in the name is the other server's.
+	Imported func() []*x509.Certificate
+	Now      func() time.Time
+	Log      *slog.Logger
 }
 
 // Middleware calls next only for requests whose body, at most MaxBody bytes, is signed in Mdm-Signature by a valid certificate of a
 // trusted CA. The others are answered 400, or 413 when the body is too large: never 401, on which a device may unenrol.
 func (o Options) Middleware(next http.Handler) http.Handler {
-	signed := mdmhttp.CertExtractMdmSignatureMiddleware(identify(next), mdmhttp.MdmSignatureVerifierFunc(o.verify))
+	signed := mdmhttp.CertExtractMdmSignatureMiddleware(o.identify(next), mdmhttp.MdmSignatureVerifierFunc(o.verify))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get(SignatureHeader) == "" {
 			http.Error(w, "the message is not signed", http.StatusBadRequest)
@@ -86,19 +89,19 @@ func (o Options) verify(header string, body []byte) (*x509.Certificate, error) {
 	return cert, err
 }
 
-func identify(next http.Handler) http.Handler {
+func (o Options) identify(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		id := of(mdmhttp.GetCert(r.Context()))
+		id := o.of(mdmhttp.GetCert(r.Context()))
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), contextKey{}, id)))
 	})
 }
 
-func of(cert *x509.Certificate) fleet.Identity {
+// of is the identity of a certificate that is trusted.
+func (o Options) of(cert *x509.Certificate) fleet.Identity {
 	sum := sha256.Sum256(cert.Raw)
-	return fleet.Identity{
-		Fingerprint:  hex.EncodeToString(sum[:]),
-		EnrollmentID: cert.Subject.CommonName,
-		NotBefore:    cert.NotBefore,
-		NotAfter:     cert.NotAfter,
+	id := fleet.Identity{Fingerprint: hex.EncodeToString(sum[:]), NotBefore: cert.NotBefore, NotAfter: cert.NotAfter}
+	if o.Imported == nil || o.own(cert) == nil {
+		id.EnrollmentID = cert.Subject.CommonName
 	}
+	return id
 }

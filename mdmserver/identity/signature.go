@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/smallstep/pkcs7"
 
@@ -60,7 +61,7 @@ func (o Options) Signed(cms []byte) (content []byte, signer *Signer, err error) 
 	if err := verify(p7, p7.Content); err != nil {
 		return nil, nil, err
 	}
-	return p7.Content, &Signer{Identity: of(cert), Cert: cert}, nil
+	return p7.Content, &Signer{Identity: o.of(cert), Cert: cert}, nil
 }
 
 // parse reads a CMS message and its only signer's certificate. The certificate is held against the CAs before any signature is computed:
@@ -93,13 +94,38 @@ func verify(p7 *pkcs7.PKCS7, content []byte) error {
 }
 
 func (o Options) trusted(cert *x509.Certificate) error {
-	roots := x509.NewCertPool()
+	err := o.own(cert)
+	if err != nil && len(o.imported()) > 0 {
+		return Vouched(cert, o.imported(), o.Now())
+	}
+	return err
+}
+
+// own says why none of the server's own CAs vouches for the certificate, or nil.
+func (o Options) own(cert *x509.Certificate) error {
+	var roots []*x509.Certificate
 	for _, ca := range o.CAs() {
-		roots.AddCert(ca.Cert)
+		roots = append(roots, ca.Cert)
+	}
+	return Vouched(cert, roots, o.Now())
+}
+
+func (o Options) imported() []*x509.Certificate {
+	if o.Imported == nil {
+		return nil
+	}
+	return o.Imported()
+}
+
+// Vouched says why none of the CAs vouches for a device's certificate now, or nil. Any of them may be an intermediate one.
+func Vouched(cert *x509.Certificate, cas []*x509.Certificate, now time.Time) error {
+	roots := x509.NewCertPool()
+	for _, ca := range cas {
+		roots.AddCert(ca)
 	}
 	_, err := cert.Verify(x509.VerifyOptions{
 		Roots:       roots,
-		CurrentTime: o.Now(),
+		CurrentTime: now,
 		KeyUsages:   []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	})
 	return err

@@ -125,7 +125,7 @@ func (w *Windows) signature(e Evidence) (*fleet.Identity, error) {
 	if err := verify(p7, e.Body); err != nil {
 		return nil, err
 	}
-	id := of(cert)
+	id := w.options.of(cert)
 	return &id, nil
 }
 
@@ -158,7 +158,7 @@ func (w *Windows) certificate(cert *x509.Certificate) (*fleet.Identity, error) {
 	if err := w.options.trusted(cert); err != nil {
 		return nil, fmt.Errorf("verifying the certificate: %w", err)
 	}
-	id := of(cert)
+	id := w.options.of(cert)
 	return &id, nil
 }
 

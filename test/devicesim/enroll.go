@@ -56,6 +56,11 @@ func (d *Device) InstallEnrollment(ctx context.Context, profile *EnrollmentProfi
 	return d.install(ctx, profile, func(*enrollment) {})
 }
 
+// InstallEnrollmentAs is InstallEnrollment with an identity that the device has already, as from another server's CA. Renewals get one over SCEP.
+func (d *Device) InstallEnrollmentAs(ctx context.Context, profile *EnrollmentProfile, identity *Identity) error {
+	return d.install(ctx, profile, func(e *enrollment) { e.identity = identity })
+}
+
 // install is InstallEnrollment for an enrolment that is changed before the server hears of it.
 func (d *Device) install(ctx context.Context, profile *EnrollmentProfile, change func(*enrollment)) error {
 	d.conversation.Lock()
@@ -113,7 +118,7 @@ func (d *Device) renew(ctx context.Context, profile *EnrollmentProfile) error {
 		return err
 	}
 	renewed := *old
-	renewed.profile = profile
+	renewed.profile, renewed.identity = profile, nil
 	if err := d.authenticate(ctx, &renewed); err != nil {
 		return err
 	}
@@ -130,13 +135,15 @@ func (d *Device) renew(ctx context.Context, profile *EnrollmentProfile) error {
 	return nil
 }
 
-// authenticate gets the enrolment's identity and introduces the device with it. From then on the enrolment is the device's.
+// authenticate gets the enrolment's identity, unless it has one, and introduces the device with it. From then on the enrolment is the device's.
 func (d *Device) authenticate(ctx context.Context, e *enrollment) error {
-	identity, err := d.obtainIdentity(ctx, e)
-	if err != nil {
-		return err
+	if e.identity == nil {
+		identity, err := d.obtainIdentity(ctx, e)
+		if err != nil {
+			return err
+		}
+		e.identity = identity
 	}
-	e.identity = identity
 	h := d.Hardware()
 	fields := map[string]any{
 		"Topic": e.profile.MDM.Topic, "Model": h.Model, "ModelName": h.ModelName, "DeviceName": h.DeviceName,

@@ -70,7 +70,11 @@ func (c *Cluster) files(v corev1.Volume) map[string][]byte {
 	c.Helper()
 	if v.ConfigMap != nil {
 		m := &corev1.ConfigMap{}
-		if !c.get(v.ConfigMap.Name, m) {
+		switch optional := v.ConfigMap.Optional != nil && *v.ConfigMap.Optional; {
+		case c.get(v.ConfigMap.Name, m):
+		case optional:
+			return nil
+		default:
 			c.Fatalf("the pod cannot start: there is no ConfigMap %s", v.ConfigMap.Name)
 		}
 		files := map[string][]byte{}

@@ -26,6 +26,8 @@ const (
 	dirWSTEP       = "/etc/kubemdm/wstep"
 	dirSignIn      = "/etc/kubemdm/sign-in"
 	dirAppleSignIn = "/etc/kubemdm/sign-in-apple"
+	dirImports     = "/etc/kubemdm/imports"
+	dirPage        = "/etc/kubemdm/page"
 	dirData        = "/var/lib/kubemdm"
 	configFile     = "config.json"
 )
@@ -44,7 +46,7 @@ func (s Server) config() string {
 		SealingDir:  dirSealing,
 		Store:       serverconfig.Store{SQLite: &serverconfig.SQLite{Path: path.Join(dirData, "mdm.db")}},
 		SilentAfter: serverconfig.Duration(s.Spec.SilentAfter.Duration),
-		Apple:       s.appleConfig(), Windows: s.windowsConfig(),
+		Apple:       s.appleConfig(), Windows: s.windowsConfig(), Page: s.pageConfig(),
 	}
 	b, err := json.MarshalIndent(c, "", "  ")
 	if err != nil {
@@ -71,6 +73,29 @@ func (s Server) appleConfig() *serverconfig.Apple {
 	}
 	if apple.SignIn != nil {
 		c.SignIn = signInConfig(dirAppleSignIn, *apple.SignIn)
+	}
+	for _, i := range apple.Imports {
+		c.Imports = append(c.Imports, serverconfig.Import{
+			Name: i.Name, ServerPath: i.ServerPath, CheckInPath: i.CheckInPath, CAFile: path.Join(dirImports, i.Name, serverconfig.CAFile),
+		})
+	}
+	return c
+}
+
+// PageConfigMap holds the server's copy of the logo.
+func (s Server) PageConfigMap(logo []byte) *corev1.ConfigMap {
+	return &corev1.ConfigMap{ObjectMeta: s.meta(s.PageName()), BinaryData: map[string][]byte{serverconfig.LogoFile: logo}}
+}
+
+func (s Server) pageConfig() serverconfig.Page {
+	page := s.Spec.EnrollmentPage
+	c := serverconfig.Page{Title: page.Title, Color: page.Color, SupportURL: page.SupportURL}
+	if page.LogoConfigMapRef != nil {
+		c.LogoFile = path.Join(dirPage, serverconfig.LogoFile)
+	}
+	// Without an issuer the server would not start.
+	if page.SignInTokenRef != nil && s.Spec.Apple != nil && s.Spec.Apple.SignIn != nil {
+		c.SignInToken = s.Namespace + "/" + page.SignInTokenRef.Name
 	}
 	return c
 }

@@ -70,6 +70,9 @@ func (s Server) SignInName() string { return s.sub("sign-in") }
 // AppleSignInName is SignInName for Apple devices.
 func (s Server) AppleSignInName() string { return s.sub("sign-in-apple") }
 
+// PageName names the ConfigMap with the logo of the enrolment page that was found good.
+func (s Server) PageName() string { return s.sub("page") }
+
 // ClaimName names the volume claim of the first pod.
 func (s Server) ClaimName() string { return dataVolume + "-" + s.Name + "-0" }
 

@@ -74,6 +74,9 @@ func full() owned.Server {
 	spec.Apple.Identity.IssuerRef = &cmmeta.IssuerReference{Kind: "Issuer", Name: "corporate"}
 	spec.Apple.Push = mdmv1alpha1.ApplePush{URL: "https://apns.fake.svc:5223", CAConfigMapRef: &mdmv1alpha1.KeyReference{Name: "fake-apns", Key: "root.pem"}}
 	spec.Apple.DeviceCAConfigMapRef = &mdmv1alpha1.KeyReference{Name: "fake-apple", Key: "devices.pem"}
+	spec.Apple.Imports = []mdmv1alpha1.AppleImport{{
+		Name: "nanomdm", ServerPath: "/mdm", CheckInPath: "/checkin", CAConfigMapRef: mdmv1alpha1.KeyReference{Name: "nanomdm-ca", Key: "ca.pem"},
+	}}
 	spec.Windows = windows().Spec.Windows
 	spec.Windows.ManagementHost = "devices.example.com:8443"
 	spec.Windows.Identity.IssuerRef = &cmmeta.IssuerReference{Kind: "Issuer", Name: "corporate"}
@@ -90,6 +93,10 @@ func full() owned.Server {
 		Service: mdmv1alpha1.ServiceExposure{Type: mdmv1alpha1.ServiceLoadBalancer, Port: 8443, NodePort: 30443, Annotations: map[string]string{"lb": "nlb"}},
 		Ingress: &mdmv1alpha1.IngressExposure{ClassName: "nginx", Annotations: map[string]string{"nginx.ingress.kubernetes.io/proxy-body-size": "32m"}},
 		Gateway: &mdmv1alpha1.GatewayExposure{ParentRefs: []mdmv1alpha1.GatewayReference{{Name: "edge", Namespace: "infra", SectionName: "tls"}}},
+	}
+	spec.EnrollmentPage = mdmv1alpha1.EnrollmentPage{
+		Title: "Example", Color: "#0f766e", SupportURL: "mailto:it@example.com",
+		LogoConfigMapRef: &mdmv1alpha1.KeyReference{Name: "brand", Key: "logo.svg"}, SignInTokenRef: &mdmv1alpha1.LocalReference{Name: "staff"},
 	}
 	spec.Resources = corev1.ResourceRequirements{Limits: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("512Mi")}}
 	spec.NodeSelector = map[string]string{"disk": "ssd"}
@@ -122,7 +129,7 @@ func TestGolden(t *testing.T) {
 		}, append(minimal().AdminPKI(), minimal().ServingPKI()...)...),
 		"full": append([]client.Object{
 			full().ConfigMap(), full().StatefulSet(), full().Service(), full().NetworkPolicy(), full().PodDisruptionBudget(), full().Ingress(),
-			full().TLSRoute(), full().AppleCA().Generation(2), full().WindowsCA().Generation(2),
+			full().TLSRoute(), full().PageConfigMap([]byte("<svg/>")), full().AppleCA().Generation(2), full().WindowsCA().Generation(2),
 		}, full().ServingPKI()...),
 		"windows":      {windows().ConfigMap(), windows().StatefulSet(), windows().NetworkPolicy(), windows().WindowsCA().Generation(1)},
 		"given-secret": append(secretTLS.ServingPKI(), secretTLS.StatefulSet()),

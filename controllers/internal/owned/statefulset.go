@@ -3,6 +3,8 @@ package owned
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
+	"path"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -142,6 +144,16 @@ func (s Server) volumes() ([]corev1.Volume, []corev1.VolumeMount) {
 		if apple.SignIn != nil {
 			mount(secretVolume("sign-in-apple", s.AppleSignInName()), dirAppleSignIn)
 		}
+		for i, other := range apple.Imports {
+			ca := caVolume(fmt.Sprintf("import-%d", i), other.CAConfigMapRef)
+			ca.ConfigMap.Optional = ptr.To(true) // a server starts without: all devices but the imported ones go on
+			mount(ca, path.Join(dirImports, other.Name))
+		}
+	}
+	if s.Spec.EnrollmentPage.LogoConfigMapRef != nil {
+		page := configMapVolume("page", s.PageName())
+		page.ConfigMap.Optional = ptr.To(true) // a server starts without its logo and takes it up later
+		mount(page, dirPage)
 	}
 	if s.AWSRole != "" {
 		mount(awsToken(), dirAWS)

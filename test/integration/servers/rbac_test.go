@@ -25,8 +25,8 @@ import (
 
 const managerNamespace = "kubemdm-system"
 
-// restricted returns a user with the generated role and, as the chart gives it, the right to the manager's Lease.
-func restricted(t *testing.T) *rest.Config {
+// restricted returns a user with the generated role in one namespace and, as the chart gives it, the right to the manager's Lease.
+func restricted(t *testing.T, ns string) *rest.Config {
 	t.Helper()
 	user, err := apiServer.AddUser(envtest.User{Name: "manager"}, nil)
 	if err != nil {
@@ -45,7 +45,7 @@ func restricted(t *testing.T) *rest.Config {
 	for _, obj := range []client.Object{
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: managerNamespace}},
 		role,
-		&rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: role.Name}, Subjects: subjects,
+		&rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: role.Name}, Subjects: subjects,
 			RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name}},
 		&rbacv1.Role{ObjectMeta: lease, Rules: []rbacv1.PolicyRule{
 			{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, Verbs: []string{"get", "create", "update"}},
@@ -60,10 +60,10 @@ func restricted(t *testing.T) *rest.Config {
 	return user.Config()
 }
 
-// TestManagerNeedsNoMoreThanItsRole runs the whole manager with the rights that the chart gives it, from an MDMServer to a published token.
+// TestManagerNeedsNoMoreThanItsRole runs the whole manager with the rights that the chart gives it in a list of namespaces, from an MDMServer to a published token.
 func TestManagerNeedsNoMoreThanItsRole(t *testing.T) {
 	b := newBench(t)
-	mgr, err := setup.New(t.Context(), restricted(t), setup.Options{
+	mgr, err := setup.New(t.Context(), restricted(t, b.ns), setup.Options{
 		Namespace: managerNamespace, Namespaces: []string{b.ns}, ServerImage: "kubemdm/mdmserver:test", MetricsAddress: "0", HealthAddress: "0",
 		Dial: b.pod.DialAdmin, Metrics: prometheus.NewRegistry(),
 	})
