@@ -61,6 +61,8 @@ DeviceCommands declare. Several managers elect a leader. The API server is the o
 	flags.StringVar(&opts.ServerImage, "server-image", "docker.io/kubemdm/mdmserver:"+version, "image of servers whose MDMServer names none")
 	flags.BoolVar(&opts.Webhooks, "webhooks", true, "serve admission webhooks; without them mistakes show in status only")
 	flags.StringVar(&opts.WebhookCertDir, "webhook-cert-dir", "/etc/kubemdm/webhook", "folder with tls.crt and tls.key of the webhooks")
+	flags.StringVar(&opts.LiveAddress, "live-address", ":6443", `listen address of the aggregated API live.mdm.kubemdm.io ("0": none)`)
+	flags.StringVar(&opts.LiveCertDir, "live-cert-dir", "/etc/kubemdm/live", "folder with tls.crt and tls.key of the live view")
 	flags.StringVar(&opts.MetricsAddress, "metrics-address", ":8080", `listen address of Prometheus metrics ("0": none)`)
 	flags.StringVar(&opts.HealthAddress, "health-address", ":8081", `listen address of /healthz and /readyz ("0": none)`)
 	flags.BoolVar(&debug, "debug", false, "log in more detail")

@@ -50,6 +50,8 @@ type Options struct {
 	// Webhooks serves admission webhooks with the certificate in WebhookCertDir. Everything is validated without them too.
 	Webhooks       bool
 	WebhookCertDir string
+	// LiveAddress is where the live view listens with the certificate in LiveCertDir; "0" and "" turn it off.
+	LiveAddress, LiveCertDir string
 	// MetricsAddress and HealthAddress are listen addresses; "0" turns one off.
 	MetricsAddress, HealthAddress string
 	// Dial replaces the way to the servers, for a manager outside of the cluster.
@@ -129,11 +131,12 @@ func New(ctx context.Context, cfg *rest.Config, opts Options) (ctrl.Manager, err
 		return nil, err
 	}
 	lease := client.ObjectKey{Namespace: opts.Namespace, Name: leaseName}
+	epoch := func(ctx context.Context) (int64, error) { return leaseEpoch(ctx, mgr.GetAPIReader(), lease) }
 	deps := NewDeps(Environment{
 		Client: mgr.GetClient(),
 		Events: mgr.GetEventRecorder("kubemdm"),
 		Clock:  clock.RealClock{},
-		Epoch:  func(ctx context.Context) (int64, error) { return leaseEpoch(ctx, mgr.GetAPIReader(), lease) },
+		Epoch:  epoch,
 		Log:    mgr.GetLogger(),
 	}, opts)
 	if err := mgr.Add(deps.Links); err != nil {
@@ -148,6 +151,9 @@ func New(ctx context.Context, cfg *rest.Config, opts Options) (ctrl.Manager, err
 		if err := webhooks.SetupAll(mgr); err != nil {
 			return nil, fmt.Errorf("setting up the webhooks: %w", err)
 		}
+	}
+	if err := addLive(mgr, epoch, opts); err != nil {
+		return nil, fmt.Errorf("setting up the live view: %w", err)
 	}
 	return mgr, observe(mgr, opts)
 }
@@ -178,16 +184,10 @@ func newManager(cfg *rest.Config, opts Options) (ctrl.Manager, error) {
 }
 
 func observe(mgr ctrl.Manager, opts Options) error {
-	collector := &loop.Collector{Reader: mgr.GetClient(), Scheme: mgr.GetScheme(), Lists: []client.ObjectList{
-		&mdmv1alpha1.MDMServerList{}, &mdmv1alpha1.APNSCertificateList{}, &mdmv1alpha1.EnrollmentTokenList{}, &mdmv1alpha1.AutomatedEnrollmentList{},
-		&mdmv1alpha1.DeviceList{}, &mdmv1alpha1.ProfileList{}, &mdmv1alpha1.DeviceCommandList{},
-	}}
 	ready := healthz.Ping
 	if opts.Webhooks {
 		ready = mgr.GetWebhookServer().StartedChecker()
 	}
-	expiries := &apnscertificate.Collector{Reader: mgr.GetClient(), Clock: clock.RealClock{}}
-	automated := &automatedenrollment.Collector{Reader: mgr.GetClient(), Clock: clock.RealClock{}}
-	return errors.Join(opts.Metrics.Register(collector), opts.Metrics.Register(expiries), opts.Metrics.Register(automated),
+	return errors.Join(opts.Metrics.Register(Collector(mgr.GetClient(), clock.RealClock{})),
 		mgr.AddHealthzCheck("ping", healthz.Ping), mgr.AddReadyzCheck("ready", ready))
 }

@@ -32,6 +32,14 @@ type Endpoint struct {
 // DialFunc opens the connection to a server.
 type DialFunc func(ctx context.Context, network, address string) (net.Conn, error)
 
+// dialer is the usual one where none is given.
+func dialer(given DialFunc) DialFunc {
+	if given != nil {
+		return given
+	}
+	return (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext
+}
+
 func (e Endpoint) equal(other Endpoint) bool {
 	return e.URL == other.URL && bytes.Equal(e.Cert, other.Cert) && bytes.Equal(e.Key, other.Key) && bytes.Equal(e.CA, other.CA)
 }

@@ -3,9 +3,7 @@ package link
 import (
 	"context"
 	"errors"
-	"net"
 	"sync"
-	"time"
 
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/types"
@@ -42,9 +40,7 @@ type Registry struct {
 
 // NewRegistry returns a registry without connections.
 func NewRegistry(opts Options) *Registry {
-	if opts.Dial == nil {
-		opts.Dial = (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext
-	}
+	opts.Dial = dialer(opts.Dial)
 	ctx, stop := context.WithCancel(context.Background())
 	return &Registry{opts: opts, ctx: ctx, stop: stop, links: map[types.NamespacedName]*connection{}, sinks: map[adminapi.Kind][]sink{}}
 }

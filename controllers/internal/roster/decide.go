@@ -5,19 +5,10 @@ import (
 	"encoding/hex"
 	"slices"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
-
 	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
 	"github.com/kubemdm/kubemdm/controllers/internal/convert"
 	"github.com/kubemdm/kubemdm/internal/adminapi"
-)
-
-const (
-	// alwaysRemovable is the number of devices that may lose a Profile at once whatever percentage they are.
-	alwaysRemovable = 5
-	// defaultMaxPercent stands in for an absent spec.removal.maxPercent.
-	defaultMaxPercent = 10
+	"github.com/kubemdm/kubemdm/internal/selection"
 )
 
 // Decision is which members should have a Profile.
@@ -35,15 +26,14 @@ type Decision struct {
 // finalizer.
 func Decide(p *mdmv1alpha1.Profile, members []Member) Decision {
 	key := convert.Key(p)
-	platform := adminapi.Platform(p.Spec.Platform())
-	selects, err := selectorOf(p)
-	frozen := err != nil || paused(p) || p.DeletionTimestamp != nil
+	selects, err := selection.Profile(p)
+	frozen := err != nil || selection.Frozen(p)
 	d := Decision{Wanted: make([]bool, len(members))}
 	having := 0
 	for i := range members {
 		m := &members[i]
 		has := m.Has(key)
-		d.Wanted[i] = frozen && has || !frozen && m.Platform == platform && selects(m.Labels)
+		d.Wanted[i] = frozen && has || !frozen && selects(mdmv1alpha1.Platform(m.Platform), m.Labels)
 		if !has {
 			continue
 		}
@@ -55,18 +45,9 @@ func Decide(p *mdmv1alpha1.Profile, members []Member) Decision {
 	if len(d.Losing) > 0 {
 		slices.Sort(d.Losing)
 		d.Token = tokenOf(d.Losing)
-		d.Held = len(d.Losing) > removable(p, having) && p.Spec.Removal.Acknowledge != d.Token
+		d.Held = len(d.Losing) > selection.Removable(p, having) && p.Spec.Removal.Acknowledge != d.Token
 	}
 	return d
-}
-
-// removable is how many of the devices that have a Profile may lose it at once.
-func removable(p *mdmv1alpha1.Profile, having int) int {
-	percent := defaultMaxPercent
-	if set := p.Spec.Removal.MaxPercent; set != nil {
-		percent = int(*set)
-	}
-	return max(alwaysRemovable, having*percent/100)
 }
 
 // tokenOf names a set of devices without telling which they are.
@@ -76,18 +57,6 @@ func tokenOf(ids []string) string {
 		h.Write([]byte(id + "\n"))
 	}
 	return hex.EncodeToString(h.Sum(nil))[:10]
-}
-
-func selectorOf(p *mdmv1alpha1.Profile) (func(labels.Labels) bool, error) {
-	include, err := metav1.LabelSelectorAsSelector(p.Spec.Selector)
-	if err != nil {
-		return nil, err
-	}
-	exclude, err := metav1.LabelSelectorAsSelector(p.Spec.ExcludeSelector)
-	if err != nil {
-		return nil, err
-	}
-	return func(l labels.Labels) bool { return include.Matches(l) && !exclude.Matches(l) }, nil
 }
 
 // Told says whether the server was told what the decision wants of the members: nobody lacks the artifact, and who has it unwanted is held.

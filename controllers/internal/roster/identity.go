@@ -87,6 +87,16 @@ func Claimants(ctx context.Context, reader client.Reader, server types.Namespace
 	return claimants, err
 }
 
+// Named returns the Device that speaks for the device of a server with an id, for who has no connection to the server; nil if there is none. A Device of
+// which the id is not known yet is not found. It must not be changed.
+func Named(ctx context.Context, reader client.Reader, server types.NamespacedName, id string) (*mdmv1alpha1.Device, error) {
+	claimants, err := claiming(ctx, reader, server.Namespace, identities(server.Name, "", id, id), "")
+	if err != nil || len(claimants) == 0 {
+		return nil, err
+	}
+	return slices.MinFunc(claimants, Compare), nil
+}
+
 // Compare orders Devices that claim one identity; the first one speaks for the device. A Device that is being deleted comes last, a declared one
 // before a discovered one, an older one before a younger.
 func Compare(a, b *mdmv1alpha1.Device) int {

@@ -12,6 +12,7 @@ import (
 	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
 	"github.com/kubemdm/kubemdm/controllers/internal/link"
 	"github.com/kubemdm/kubemdm/internal/adminapi"
+	"github.com/kubemdm/kubemdm/internal/selection"
 )
 
 // Member is an enrolment that is managed through a Device.
@@ -51,7 +52,7 @@ func Members(s *link.Server, devices []mdmv1alpha1.Device) []Member {
 }
 
 func member(s *link.Server, d *mdmv1alpha1.Device) (Member, bool) {
-	if d.DeletionTimestamp != nil || paused(d) || d.Status.Enrollment == nil {
+	if d.DeletionTimestamp != nil || selection.Paused(d) || d.Status.Enrollment == nil {
 		return Member{}, false
 	}
 	device, found := Find(s, d)
@@ -75,5 +76,3 @@ func (m *Member) Has(artifact adminapi.Key) bool {
 	_, has := slices.BinarySearch(m.Assigned, artifact)
 	return has
 }
-
-func paused(o client.Object) bool { return o.GetAnnotations()[mdmv1alpha1.AnnotationPaused] == "true" }
