@@ -151,7 +151,7 @@ func (r *Reconciler) take(ctx context.Context, s *scope, leaf *x509.Certificate,
 	s.live, s.refused, s.keyless, s.unsigned = leaf, nil, nil, nil
 	s.forgetRequest()
 	s.object.Status.AppleAccount = s.object.Spec.AppleAccount
-	r.Events.Eventf(s.object, nil, corev1.EventTypeNormal, mdmv1alpha1.APNSCertificateIssued, "Reconcile", "the certificate that ends at %s is taken into use; servers take it up without a restart", date(leaf.NotAfter))
+	r.Events.Eventf(s.object, nil, corev1.EventTypeNormal, mdmv1alpha1.APNSCertificateEventIssued, "Reconcile", "the certificate that ends at %s is taken into use; servers take it up without a restart", date(leaf.NotAfter))
 	return nil
 }
 

@@ -19,7 +19,7 @@ func (r *Reconciler) next(_ context.Context, s *scope, _ *loop.Report) error {
 	before := s.object.Status.NextStep
 	s.object.Status.NextStep = s.nextStep()
 	if now := s.object.Status.NextStep; now != before && now != "" {
-		r.Events.Eventf(s.object, nil, corev1.EventTypeNormal, "NextStep", "Reconcile", "%s", shortened(now))
+		r.Events.Eventf(s.object, nil, corev1.EventTypeNormal, mdmv1alpha1.EventNextStep, "Reconcile", "%s", shortened(now))
 	}
 	for _, p := range []*problem{s.keyless, s.refused} {
 		if p != nil && !mdmv1alpha1.Patience(p.reason) && p.reason != mdmv1alpha1.APNSCertificateKeyUnavailable {

@@ -19,7 +19,7 @@ func (r *Reconciler) next(_ context.Context, s *scope, _ *loop.Report) error {
 	before := s.object.Status.NextStep
 	s.object.Status.NextStep = s.nextStep()
 	if now := s.object.Status.NextStep; now != before && now != "" {
-		r.Events.Eventf(s.object, nil, corev1.EventTypeNormal, "NextStep", "Reconcile", "%s", now)
+		r.Events.Eventf(s.object, nil, corev1.EventTypeNormal, mdmv1alpha1.EventNextStep, "Reconcile", "%s", now)
 	}
 	return nil
 }

@@ -156,7 +156,7 @@ func (r *Reconciler) accept(ctx context.Context, s *scope, live, given ade.Token
 		return err
 	}
 	s.account.forget()
-	r.Events.Eventf(s.object, nil, corev1.EventTypeNormal, "TokenAccepted", "Reconcile", "a token is in use that ends at %s", given.Expiry.UTC().Format(time.RFC3339))
+	r.Events.Eventf(s.object, nil, corev1.EventTypeNormal, mdmv1alpha1.AutomatedEnrollmentEventTokenAccepted, "Reconcile", "a token is in use that ends at %s", given.Expiry.UTC().Format(time.RFC3339))
 	return nil
 }
 

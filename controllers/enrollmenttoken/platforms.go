@@ -7,6 +7,7 @@ import (
 	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
 	"github.com/kubemdm/kubemdm/controllers/internal/loop"
 	"github.com/kubemdm/kubemdm/internal/adminapi"
+	"github.com/kubemdm/kubemdm/internal/serverconfig"
 )
 
 // handout says what people get.
@@ -53,6 +54,6 @@ func (s *scope) show(server *mdmv1alpha1.MDMServer, platforms []adminapi.Platfor
 		status.URL = "https://" + server.Spec.Host + "/enroll/"
 	}
 	if slices.Contains(platforms, adminapi.PlatformWindows) {
-		status.WindowsDeepLink = "ms-device-enrollment:?mode=mdm&servername=https://" + server.Spec.Host + "/EnrollmentServer/Discovery.svc"
+		status.WindowsDeepLink = serverconfig.WindowsDeepLink(server.Spec.Host)
 	}
 }
