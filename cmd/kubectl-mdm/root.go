@@ -9,8 +9,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kubemdm/kubemdm/cmd/kubectl-mdm/apns"
+	"github.com/kubemdm/kubemdm/cmd/kubectl-mdm/devices"
+	"github.com/kubemdm/kubemdm/cmd/kubectl-mdm/events"
+	"github.com/kubemdm/kubemdm/cmd/kubectl-mdm/importer"
 	"github.com/kubemdm/kubemdm/cmd/kubectl-mdm/internal/cli"
+	"github.com/kubemdm/kubemdm/cmd/kubectl-mdm/profiles"
 	"github.com/kubemdm/kubemdm/cmd/kubectl-mdm/pushvendor"
+	"github.com/kubemdm/kubemdm/cmd/kubectl-mdm/report"
+	"github.com/kubemdm/kubemdm/cmd/kubectl-mdm/status"
 )
 
 // rare are flags of kubectl that work and would crowd the help of every command out.
@@ -30,7 +36,21 @@ func command(e *cli.Env) *cobra.Command {
 It reads and writes the objects of KubeMDM with your own rights, and takes the cluster and namespace from the same flags and files as kubectl:
 the flags that "kubectl options" lists for the connection work here, too.
 The exit code is 0 if what was asked for is done, and 1 if not.`,
-		Example: `  # Where a push certificate is on its way, and what comes next
+		Example: `  # How servers and fleet are, and what needs a person
+  kubectl mdm status
+
+  # A token for a device, with the address and a QR code
+  kubectl mdm enroll --max-uses 1
+
+  # A Mac that was lost, and the PIN that unlocks it
+  kubectl mdm lock ana-macbook
+  kubectl mdm pin --device ana-macbook
+
+  # What a change in Git would do
+  kubectl mdm lint clusters/production
+  kubectl mdm diff clusters/production
+
+  # Where a push certificate is on its way, and what comes next
   kubectl mdm apns status push`,
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -47,6 +67,9 @@ The exit code is 0 if what was asked for is done, and 1 if not.`,
 	utilruntime.Must(root.RegisterFlagCompletionFunc("context", e.Contexts))
 	utilruntime.Must(root.RegisterFlagCompletionFunc("namespace", e.ClusterNames(func() client.ObjectList { return &corev1.NamespaceList{} })))
 	root.CompletionOptions.DisableDefaultCmd = true
+	root.AddCommand(status.Command(e), devices.ListCommand(e), devices.DeviceCommand(e), events.Command(e), profiles.Command(e), report.Command(e, version))
+	root.AddCommand(doing(e)...)
+	root.AddCommand(importer.Command(e))
 	root.AddCommand(apns.Command(e), pushvendor.Command(), completionCommand(), versionCommand())
 	return root
 }

@@ -1,9 +1,12 @@
 package cli
 
 import (
+	"context"
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
@@ -15,6 +18,7 @@ import (
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	livev1alpha1 "github.com/kubemdm/kubemdm/api/live/v1alpha1"
 	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
 )
 
@@ -29,8 +33,14 @@ type Env struct {
 	Clock clock.PassiveClock
 	// Colour says whether Out shows colours: a terminal, of somebody who wants them.
 	Colour bool
+	// Progress says whether ErrOut shows lines that are written over: a terminal.
+	Progress bool
 	// Connect returns a client of the cluster that Flags name.
 	Connect func() (client.WithWatch, error)
+	// Logs reads the log of a container.
+	Logs func(ctx context.Context, namespace, pod string, options *corev1.PodLogOptions) (io.ReadCloser, error)
+	// ServerVersion is that of the API server.
+	ServerVersion func() (string, error)
 }
 
 // Session is a client and the namespace that was asked for.
@@ -46,13 +56,17 @@ func scheme() *runtime.Scheme {
 	s := runtime.NewScheme()
 	utilruntime.Must(clientgoscheme.AddToScheme(s))
 	utilruntime.Must(mdmv1alpha1.AddToScheme(s))
+	utilruntime.Must(livev1alpha1.AddToScheme(s))
 	return s
 }
 
 // New returns the Env of a real command.
 func New(streams genericiooptions.IOStreams) *Env {
-	e := &Env{IOStreams: streams, Flags: genericclioptions.NewConfigFlags(true), Clock: clock.RealClock{}, Colour: printers.AllowsColorOutput(streams.Out)}
-	e.Connect = e.connect
+	e := &Env{
+		IOStreams: streams, Flags: genericclioptions.NewConfigFlags(true), Clock: clock.RealClock{},
+		Colour: printers.AllowsColorOutput(streams.Out), Progress: printers.AllowsColorOutput(streams.ErrOut),
+	}
+	e.Connect, e.Logs, e.ServerVersion = e.connect, e.logs, e.serverVersion
 	return e
 }
 
@@ -62,8 +76,18 @@ func (e *Env) connect() (client.WithWatch, error) {
 		return nil, err
 	}
 	config.WarningHandler = rest.NewWarningWriter(e.ErrOut, rest.WarningWriterOptions{Deduplicate: true})
+	httpClient, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return nil, err
+	}
+	mapper, err := mapper(config, httpClient)
+	if err != nil {
+		return nil, err
+	}
 	// Strict: a field that the installed version of KubeMDM does not know is an error, not a wish that is lost.
-	return client.NewWithWatch(config, client.Options{Scheme: Scheme, FieldOwner: FieldManager, FieldValidation: metav1.FieldValidationStrict})
+	return client.NewWithWatch(config, client.Options{
+		Scheme: Scheme, HTTPClient: httpClient, Mapper: mapper, FieldOwner: FieldManager, FieldValidation: metav1.FieldValidationStrict,
+	})
 }
 
 // Open connects to the cluster.

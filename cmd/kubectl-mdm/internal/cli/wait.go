@@ -32,6 +32,8 @@ type Wait[T any, P Object[T]] struct {
 	Doing func(P) string
 	// Timeout is how long to wait.
 	Timeout time.Duration
+	// Late says what goes on after the timeout and what to do, if it is not the operator that is waited for.
+	Late string
 }
 
 // TimeoutFlag adds the flag --timeout of commands that wait.
@@ -59,6 +61,8 @@ func (w Wait[T, P]) For(ctx context.Context, e *Env, s *Session) (P, error) {
 	switch {
 	case err == nil || ctx.Err() == nil:
 		return object, err
+	case errors.Is(ctx.Err(), context.DeadlineExceeded) && w.Late != "":
+		return nil, fmt.Errorf("not done after %v: %s. %s", w.Timeout, doing, w.Late)
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return nil, fmt.Errorf("not done after %v: %s. The operator goes on by itself, if it runs (kubectl get pods --all-namespaces --selector app.kubernetes.io/name=kubemdm); --timeout waits longer",
 			w.Timeout, doing)

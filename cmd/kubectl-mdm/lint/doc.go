@@ -1,0 +1,2 @@
+// Package lint is "kubectl mdm lint": it judges manifests without a cluster.
+package lint

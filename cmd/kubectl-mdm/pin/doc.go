@@ -1,0 +1,2 @@
+// Package pin is "kubectl mdm pin": the PINs of Macs that were locked or erased.
+package pin
