@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 )
 
@@ -17,6 +18,9 @@ const (
 	Namespace = "kubemdm-system"
 	release   = "kubemdm"
 )
+
+// Chart is the folder of the chart in the source tree.
+const Chart = "charts/kubemdm"
 
 // Install installs the operator from the tree's chart with images of the tag dev, or upgrades it, and waits until it is ready.
 func Install(ctx context.Context) error {
@@ -29,13 +33,26 @@ func Install(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return helm(ctx, "upgrade", release, filepath.Join(root, "charts", "kubemdm"), "--install", "--namespace="+Namespace, "--create-namespace",
-		"--set=image.tag=dev,serverImage.tag=dev", "--set=podAnnotations.image="+digest, "--wait", "--timeout="+Patience.String())
+	return InstallChart(ctx, filepath.Join(root, Chart), "image.tag=dev,serverImage.tag=dev", "podAnnotations.image="+digest)
 }
 
-// Uninstall removes the operator.
+// InstallChart installs the operator from a chart, or upgrades it, with values as of helm --set, and waits until it is ready.
+func InstallChart(ctx context.Context, chart string, values ...string) error {
+	args := []string{"upgrade", release, chart, "--install", "--namespace=" + Namespace, "--create-namespace", "--wait", "--timeout=" + Patience.String()}
+	for _, value := range values {
+		args = append(args, "--set="+value)
+	}
+	return helm(ctx, args...)
+}
+
+// Rollback takes the operator back to a revision of its release.
+func Rollback(ctx context.Context, revision int) error {
+	return helm(ctx, "rollback", release, strconv.Itoa(revision), "--namespace="+Namespace, "--wait", "--timeout="+Patience.String())
+}
+
+// Uninstall removes the operator, if it is there.
 func Uninstall(ctx context.Context) error {
-	return helm(ctx, "uninstall", release, "--namespace="+Namespace, "--wait", "--timeout="+Patience.String())
+	return helm(ctx, "uninstall", release, "--namespace="+Namespace, "--ignore-not-found", "--wait", "--timeout="+Patience.String())
 }
 
 // helm runs the Helm of go.tools.mod.
