@@ -61,7 +61,7 @@ func (r *devicePINs) Get(ctx context.Context, name string, _ *metav1.GetOptions)
 	}
 	command := &mdmv1alpha1.DeviceCommand{}
 	err = r.get(ctx, key, command, "devicecommands")
-	if err != nil && !(apierrors.IsNotFound(err) && r.manages(key.Namespace)) {
+	if err != nil && (!apierrors.IsNotFound(err) || !r.manages(key.Namespace)) {
 		return nil, err
 	}
 	exists := err == nil
@@ -93,7 +93,7 @@ func (r *devicePINs) Get(ctx context.Context, name string, _ *metav1.GetOptions)
 // tell makes an Event of the DeviceCommand. It is not made by a recorder, which takes a second reader for the first one again.
 func (r *devicePINs) tell(ctx context.Context, command *mdmv1alpha1.DeviceCommand, note string) {
 	e := &eventsv1.Event{
-		ObjectMeta: metav1.ObjectMeta{Namespace: command.Namespace, GenerateName: command.Name + "."},
+		ObjectMeta: metav1.ObjectMeta{Namespace: command.Namespace, GenerateName: command.Name + "-"},
 		EventTime:  metav1.NewMicroTime(r.Clock.Now()), ReportingController: eventSource, ReportingInstance: eventSource,
 		Type: corev1.EventTypeNormal, Reason: livev1alpha1.ReasonPINRevealed, Action: "Reveal", Note: convert.Text(note, maxMessage),
 		Regarding: corev1.ObjectReference{

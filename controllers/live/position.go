@@ -3,7 +3,6 @@ package live
 import (
 	"encoding/base64"
 	"encoding/json"
-	"maps"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -36,10 +35,6 @@ func (p position) at(server types.NamespacedName) (mark, bool) {
 }
 
 func (p position) set(server types.NamespacedName, m mark) { p.Servers[server.String()] = m }
-
-func (p position) clone() position {
-	return position{Since: p.Since, Servers: maps.Clone(p.Servers)}
-}
 
 // only is the position behind one event of a server, for who begins at it.
 func only(server types.NamespacedName, m mark, at time.Time) position {

@@ -2,6 +2,7 @@ package live
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -234,7 +235,8 @@ func (w *follower) send(e watch.Event) bool {
 
 // end tells the client why the watch ends.
 func (w *follower) end(err error) {
-	if status, ok := err.(apierrors.APIStatus); ok { //nolint:errorlint // it was made here
+	var status apierrors.APIStatus
+	if errors.As(err, &status) {
 		s := status.Status()
 		w.send(watch.Event{Type: watch.Error, Object: &s})
 	}

@@ -87,6 +87,10 @@ func TestRules(t *testing.T) {
 		{from: "controllers/device", to: "net/http", forbidden: true},
 		{from: "controllers/device", to: "net/http", via: "sigs.k8s.io/controller-runtime"},
 		{from: "controllers/internal/link", to: "net/http"},
+		{from: "controllers/live", to: "net/http", forbidden: true},
+		{from: "controllers/live", to: "controllers/device", forbidden: true},
+		{from: "controllers/live", to: "k8s.io/apiserver/pkg/server"},
+		{from: "controllers/device", to: "k8s.io/apiserver/pkg/server", forbidden: true},
 		{from: "controllers/device", to: "internal/adminapi"},
 
 		{from: "mdmserver/apple", to: "mdmserver/store", forbidden: true},

@@ -71,6 +71,11 @@ var Rules = []Rule{
 		Forbids: packages(exactly("net", "net/http", "net/rpc")),
 	},
 	{
+		Name:    "only the live view is an API server of Kubernetes",
+		Applies: except(under("api", "cmd", "controllers", "internal", "mdmserver", "webhooks"), under("controllers/live", "controllers/setup")),
+		Forbids: packages(under("k8s.io/apiserver/pkg/server", "k8s.io/apiserver/pkg/registry", "k8s.io/apiserver/pkg/endpoints", "k8s.io/kube-aggregator")),
+	},
+	{
 		Name:    "only the composition picks the internal API's implementer and the store",
 		Applies: except(under("mdmserver"), exactly("mdmserver"), under("mdmserver/store", "mdmserver/admin")),
 		Forbids: packages(under("mdmserver/store", "mdmserver/admin")),

@@ -25,7 +25,10 @@ var elsewhere = []struct{ pattern, where string }{
 	{`^go install`, "TestMain builds what it installs"},
 	{`^aws `, "there is no AWS here; test/awsfake stands for it in test/integration/servers"},
 	{`^for program in manager`, "config/pkcs11 is built by make test-pkcs11 as far as it is Go"},
-	{`^kubectl( --namespace \S+)? (logs|rollout status|port-forward|top) `, "they need a kubelet; test/system/quickstart runs them"},
+	{`^sops `, "the files are placeholders until somebody has a key"},
+	{`^openssl s_client`, "no server listens; test/system/quickstart connects to one"},
+	{`^kubectl get (apiservice|devicereport|profilereport|deviceevents|--raw)`, "test/integration/live has the live view"},
+	{`^kubectl( --namespace[= ]\S+)? (logs|rollout status|port-forward|top) `, "they need a kubelet; test/system/quickstart runs them"},
 	{`^openssl pkcs12`, "it asks for a password"},
 	{`^#`, "a remark"},
 	{`^mdmserver |^vendorsign|^rm serving|^(apnsfake|devicesim) `, "cmd/mdmserver and tools/vendorsign test their commands"},
@@ -180,6 +183,11 @@ for name in api-key.txt signed.plist.b64 pin.txt logo.svg Example_Token_smime.p7
 mkdir -p .local/bin serving
 echo '{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "restored"}}' > secrets.json
 `
+	tree, err := filepath.Abs(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	script += fmt.Sprintf("ln -s %[1]s/docs docs; ln -s %[1]s/docs/examples/gitops/clusters clusters\n", tree)
 	script += fmt.Sprintf("for name in %s; do echo x > $name; done\n", strings.Join(tokenFiles, " "))
 	cmd := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", script)
 	cmd.Dir = dir
