@@ -142,7 +142,7 @@ test-browser: $(TOOLED) | $(RESULTS) ## Run the tests of the enrolment page in a
 .PHONY: test-integration
 test-integration: $(TOOLED) | $(RESULTS) ## Run the integration tests on a real kube-apiserver and etcd.
 	KUBEBUILDER_ASSETS=$$(go run ./hack/cluster assets); export KUBEBUILDER_ASSETS; \
-	$(GOTEST) -count=1 -timeout=20m ./test/integration/...
+	$(GOTEST) -count=1 -timeout=20m $$(go list ./test/integration/... | grep -v /docs$$)
 
 .PHONY: test-pkcs11
 test-pkcs11: export CGO_ENABLED = 1
@@ -156,8 +156,13 @@ test-system: cluster-ready | $(RESULTS) ## Run the one main path with real pods 
 	KUBECONFIG=$$(go run ./hack/cluster kubeconfig); export KUBECONFIG; \
 	$(GOTEST) -count=1 -p=1 -timeout=20m ./test/system/path/... ./test/system/agent/...
 
+.PHONY: test-docs
+test-docs: $(TOOLED) | $(RESULTS) ## Run the commands of the documentation on a real kube-apiserver.
+	KUBEBUILDER_ASSETS=$$(go run ./hack/cluster assets); export KUBEBUILDER_ASSETS; \
+	$(GOTEST) -count=1 -timeout=30m ./test/integration/docs
+
 .PHONY: test-system-all
-test-system-all: cluster-ready | $(RESULTS) ## Run all system tests, one package after the other (each takes minutes).
+test-system-all: test-docs cluster-ready | $(RESULTS) ## Run all system tests, one package after the other (each takes minutes).
 	KUBECONFIG=$$(go run ./hack/cluster kubeconfig); export KUBECONFIG; \
 	$(GOTEST) -count=1 -p=1 -timeout=120m $$(go list ./test/system/... | grep -v /teardown$$) ./test/system/teardown # stops the cluster
 

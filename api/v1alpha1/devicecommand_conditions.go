@@ -45,6 +45,12 @@ const (
 	DeviceCommandDeadlineExceeded = "DeadlineExceeded"
 )
 
+// Events of a DeviceCommand that are about no condition.
+const (
+	// DeviceCommandEventPINRevealed: somebody read the PINs that the command sent. The note says who; ask them if that was not wanted.
+	DeviceCommandEventPINRevealed = "PINRevealed"
+)
+
 // KnownConditions implements Object.
 func (*DeviceCommand) KnownConditions() []string {
 	return []string{ConditionReady, DeviceCommandAccepted, DeviceCommandPublished, DeviceCommandSucceeded}

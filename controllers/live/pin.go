@@ -95,7 +95,7 @@ func (r *devicePINs) tell(ctx context.Context, command *mdmv1alpha1.DeviceComman
 	e := &eventsv1.Event{
 		ObjectMeta: metav1.ObjectMeta{Namespace: command.Namespace, GenerateName: command.Name + "-"},
 		EventTime:  metav1.NewMicroTime(r.Clock.Now()), ReportingController: eventSource, ReportingInstance: eventSource,
-		Type: corev1.EventTypeNormal, Reason: livev1alpha1.ReasonPINRevealed, Action: "Reveal", Note: convert.Text(note, maxMessage),
+		Type: corev1.EventTypeNormal, Reason: mdmv1alpha1.DeviceCommandEventPINRevealed, Action: "Reveal", Note: convert.Text(note, maxMessage),
 		Regarding: corev1.ObjectReference{
 			APIVersion: mdmv1alpha1.GroupVersion.String(), Kind: "DeviceCommand", Namespace: command.Namespace, Name: command.Name, UID: command.UID,
 		},

@@ -7,9 +7,6 @@ import (
 // VerbReveal is the verb on devicepins that lets a person read an escrowed PIN, besides get. No role gets it by a list of resources.
 const VerbReveal = "reveal"
 
-// ReasonPINRevealed is the reason of the Event of a DeviceCommand whose PINs were read. Its message says by whom.
-const ReasonPINRevealed = "PINRevealed"
-
 // The field selectors of deviceevents, besides metadata.name and metadata.namespace.
 const (
 	FieldDevice = "device"

@@ -94,7 +94,7 @@ func (w *world) told(user, pin string) bool {
 		if strings.Contains(e.Note, pin) {
 			w.Errorf("an Event has the PIN in it: %s", e.Note)
 		}
-		if e.Reason == livev1alpha1.ReasonPINRevealed && e.Regarding.Name == "lost" && strings.Contains(e.Note, user) {
+		if e.Reason == mdmv1alpha1.DeviceCommandEventPINRevealed && e.Regarding.Name == "lost" && strings.Contains(e.Note, user) {
 			return true
 		}
 	}

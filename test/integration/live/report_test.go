@@ -108,6 +108,10 @@ func TestReportThatCannotBeGivenSaysWhy(t *testing.T) {
 			}
 		})
 	}
+	admin := w.person("admin", "kubemdm-admin")
+	if _, err := admin.in(w.ns, "devicereports").List(t.Context(), metav1.ListOptions{}); !apierrors.IsMethodNotSupported(err) {
+		t.Errorf("a list of reports: %v", err)
+	}
 }
 
 func TestHelpdeskWakesADevice(t *testing.T) {
@@ -140,6 +144,8 @@ func TestImportIsJudged(t *testing.T) {
 		}
 		return i
 	}
+	huge := batch(serverName, 1)
+	huge.Enrollments[0].UnlockToken = make([]byte, 4<<20)
 	for name, c := range map[string]struct {
 		who   *person
 		batch livev1alpha1.EnrollmentImport
@@ -149,6 +155,7 @@ func TestImportIsJudged(t *testing.T) {
 		"not allowed":    {helpdesk, batch(serverName, 1), http.StatusForbidden, "cannot create resource"},
 		"empty":          {admin, batch(serverName, 0), http.StatusUnprocessableEntity, "there is nothing to import"},
 		"too many":       {admin, batch(serverName, 501), http.StatusUnprocessableEntity, "must have at most 500 items"},
+		"too large":      {admin, huge, http.StatusRequestEntityTooLarge, "limit is 4194304"},
 		"no such server": {admin, batch("nowhere", 1), http.StatusNotFound, `"nowhere" not found`},
 	} {
 		t.Run(name, func(t *testing.T) {
