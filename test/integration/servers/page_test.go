@@ -53,17 +53,3 @@ func TestTheLogoOfTheEnrolmentPageNeverBreaksTheServer(t *testing.T) {
 		}
 	}
 }
-
-// People cannot sign in on the page where nobody says at which issuer; the server works all the same.
-func TestASignInOnThePageNeedsAnIssuer(t *testing.T) {
-	s := newServer()
-	s.Spec.EnrollmentPage.SignInTokenRef = &mdmv1alpha1.LocalReference{Name: "staff"}
-	b := runningAs(t, s)
-	b.reconcileServer()
-	b.expect(b.mdmServer(), "EnrollmentPageReady=False/SignInMissing", "Ready=True/Connected")
-	edit(b, serverName, &mdmv1alpha1.MDMServer{}, func(s *mdmv1alpha1.MDMServer) { s.Spec.EnrollmentPage.SignInTokenRef = nil })
-	b.reconcileServer()
-	if c := meta.FindStatusCondition(b.mdmServer().Status.Conditions, mdmv1alpha1.MDMServerEnrollmentPageReady); c != nil {
-		t.Errorf("a server whose page names nothing has the condition %+v", c)
-	}
-}
