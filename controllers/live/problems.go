@@ -21,8 +21,9 @@ const (
 	statusUnavailable = 503
 )
 
-// retryAfter is how many seconds clients wait before they try again.
-const retryAfter = 10
+// retryAfter is how many seconds clients wait before they try again when a manager is busy. Nothing else says when: kubectl and client-go come back ten times
+// before they show the error, and a server that is down is not up again in seconds.
+const retryAfter = 1
 
 func problem(code int32, reason metav1.StatusReason, format string, args ...any) *apierrors.StatusError {
 	return &apierrors.StatusError{ErrStatus: metav1.Status{
@@ -39,9 +40,7 @@ func conflict(format string, args ...any) error {
 }
 
 func unavailable(format string, args ...any) error {
-	p := problem(statusUnavailable, metav1.StatusReasonServiceUnavailable, format, args...)
-	p.ErrStatus.Details = &metav1.StatusDetails{RetryAfterSeconds: retryAfter}
-	return p
+	return problem(statusUnavailable, metav1.StatusReasonServiceUnavailable, format, args...)
 }
 
 func notManaged(namespace string, managed []string) error {

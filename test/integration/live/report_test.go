@@ -106,10 +106,13 @@ func TestReportThatCannotBeGivenSaysWhy(t *testing.T) {
 			if !c.is(err) || !strings.Contains(err.Error(), c.words) {
 				t.Errorf("error %v", err)
 			}
+			if seconds, told := apierrors.SuggestsClientDelay(err); told {
+				t.Errorf("clients are told to come back after %d s, and do so ten times before they show the error", seconds)
+			}
 		})
 	}
 	admin := w.person("admin", "kubemdm-admin")
-	if _, err := admin.in(w.ns, "devicereports").List(t.Context(), metav1.ListOptions{}); !apierrors.IsMethodNotSupported(err) {
+	if _, err := admin.in(w.ns, "devicereports").List(t.Context(), metav1.ListOptions{}); !apierrors.IsNotFound(err) {
 		t.Errorf("a list of reports: %v", err)
 	}
 }
