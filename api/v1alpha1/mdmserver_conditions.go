@@ -15,8 +15,8 @@ const (
 	MDMServerPubliclyTrusted = "PubliclyTrusted"
 	// MDMServerPushReady is True when the server holds a push certificate that Apple accepts. A server without spec.apple does not have it.
 	MDMServerPushReady = "PushReady"
-	// MDMServerEnrollmentPageReady is True when the enrolment page has the logo and the sign-in that spec.enrollmentPage names. A server whose page names
-	// neither does not have it.
+	// MDMServerEnrollmentPageReady is True when the enrolment page has the logo that spec.enrollmentPage names. A server whose page names none does not
+	// have it.
 	MDMServerEnrollmentPageReady = "EnrollmentPageReady"
 )
 
@@ -62,8 +62,6 @@ const (
 	MDMServerLogoNotFound = "LogoNotFound"
 	// MDMServerLogoInvalid: the logo of the enrolment page is no SVG, PNG or JPEG image of at most 256 KiB; the message says why. Replace it.
 	MDMServerLogoInvalid = "LogoInvalid"
-	// MDMServerSignInMissing: people are to sign in on the enrolment page, and spec.apple.signIn does not say where. Set it.
-	MDMServerSignInMissing = "SignInMissing"
 )
 
 // KnownConditions implements Object.
@@ -74,7 +72,7 @@ func (s *MDMServer) KnownConditions() []string {
 	if s.Spec.Apple != nil {
 		known = append(known, MDMServerPushReady)
 	}
-	if page := s.Spec.EnrollmentPage; page.LogoConfigMapRef != nil || page.SignInTokenRef != nil {
+	if s.Spec.EnrollmentPage.LogoConfigMapRef != nil {
 		known = append(known, MDMServerEnrollmentPageReady)
 	}
 	return known

@@ -17,11 +17,7 @@ import (
 
 // page gives the server the logo of the enrolment page: a copy, so that the last good one stays in use. Nothing here keeps a server from its work.
 func (r *Reconciler) page(ctx context.Context, s *scope, report *loop.Report) error {
-	spec := s.server.Spec
-	if apple := spec.Apple; spec.EnrollmentPage.SignInTokenRef != nil && (apple == nil || apple.SignIn == nil) {
-		report.False(mdmv1alpha1.MDMServerSignInMissing, "spec.enrollmentPage.signInTokenRef needs spec.apple.signIn: the issuer where people sign in")
-	}
-	ref := spec.EnrollmentPage.LogoConfigMapRef
+	ref := s.server.Spec.EnrollmentPage.LogoConfigMapRef
 	if ref == nil {
 		return nil
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -86,25 +85,3 @@ func named(ctx context.Context, s *cli.Session, args []string) (*mdmv1alpha1.APN
 	}
 	return nil, fmt.Errorf("there are several APNSCertificates in the namespace %s, so name one: %s", s.Namespace, strings.Join(names, ", "))
 }
-
-// days tells how much is left until a time.
-func days(left time.Duration) string {
-	const day = 24 * time.Hour
-	switch n := int(left / day); {
-	case left <= 0 && n == 0:
-		return "ended less than a day ago"
-	case left <= 0 && n == -1:
-		return "ended a day ago"
-	case left <= 0:
-		return fmt.Sprintf("ended %d days ago", -n)
-	case n == 0:
-		return "less than a day left"
-	case n == 1:
-		return "1 day left"
-	default:
-		return fmt.Sprintf("%d days left", n)
-	}
-}
-
-// date is how times are shown to people.
-func date(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }

@@ -17,6 +17,7 @@ import (
 
 	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
 	"github.com/kubemdm/kubemdm/cmd/kubectl-mdm/internal/cli"
+	"github.com/kubemdm/kubemdm/cmd/kubectl-mdm/internal/look"
 	"github.com/kubemdm/kubemdm/internal/pushcert"
 )
 
@@ -172,14 +173,14 @@ func (i *importing) await(ctx context.Context, s *cli.Session, c *mdmv1alpha1.AP
 
 // print shows what is in use now, and what its servers do.
 func (i *importing) print(ctx context.Context, s *cli.Session, c *mdmv1alpha1.APNSCertificate) error {
-	p := &printer{w: i.env.Out, now: i.env.Clock.Now(), colour: i.env.Colour}
-	p.line("%s has its certificate.", c.Name)
-	p.line("")
+	p := &printer{look.NewPrinter(i.env)}
+	p.Line("%s has its certificate.", c.Name)
+	p.Line("")
 	p.facts(c, false)
 	p.servers(c, usersOf(ctx, s, c))
 	if next := c.Status.NextStep; next != "" {
-		p.line("")
-		p.line("Next step: %s", printers.EscapeTerminal(next))
+		p.Line("")
+		p.Line("Next step: %s", printers.EscapeTerminal(next))
 	}
-	return p.err
+	return p.Err
 }

@@ -8,31 +8,23 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
-)
-
-// state is where a step is.
-type state int
-
-const (
-	done state = iota
-	waiting
-	failed
+	"github.com/kubemdm/kubemdm/cmd/kubectl-mdm/internal/look"
 )
 
 // stateOf reads a condition; nil is one that the operator has not set yet.
-func stateOf(c *metav1.Condition) state {
+func stateOf(c *metav1.Condition) look.State {
 	switch {
 	case c == nil:
-		return waiting
+		return look.Waits
 	case c.Status == metav1.ConditionTrue:
-		return done
+		return look.Well
 	case c.Reason == mdmv1alpha1.ReasonError:
-		return failed
+		return look.Wrong
 	// A renewal that is due is the ordinary course; that a certificate has ended is what Issued says.
 	case c.Status == metav1.ConditionUnknown, mdmv1alpha1.Patience(c.Reason), c.Reason == mdmv1alpha1.APNSCertificateExpiring:
-		return waiting
+		return look.Waits
 	}
-	return failed
+	return look.Wrong
 }
 
 // passing are reasons of conditions that the operator tries again by itself so soon that waiting is worth it.

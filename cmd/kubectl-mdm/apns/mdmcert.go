@@ -13,6 +13,7 @@ import (
 
 	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
 	"github.com/kubemdm/kubemdm/cmd/kubectl-mdm/internal/cli"
+	"github.com/kubemdm/kubemdm/cmd/kubectl-mdm/internal/look"
 )
 
 const (
@@ -191,7 +192,7 @@ func (m *mdmcert) tellSent(c *mdmv1alpha1.APNSCertificate) error {
 	case noRequest(c):
 		text = fmt.Sprintf("No request waits, so nothing was sent; mdmcert.download signs the next one. kubectl mdm apns request %s --renew starts it now.", c.Name)
 	case c.Status.PushCertificateRequest == "":
-		text = fmt.Sprintf("mdmcert.download took the request at %s and mails its reply to %s.", date(c.Status.MDMCert.SentAt.Time), c.Status.MDMCert.Email)
+		text = fmt.Sprintf("mdmcert.download took the request at %s and mails its reply to %s.", look.Date(c.Status.MDMCert.SentAt.Time), c.Status.MDMCert.Email)
 	}
 	_, err := fmt.Fprintln(m.env.Out, text)
 	return err

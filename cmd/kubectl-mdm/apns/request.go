@@ -14,6 +14,7 @@ import (
 
 	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
 	"github.com/kubemdm/kubemdm/cmd/kubectl-mdm/internal/cli"
+	"github.com/kubemdm/kubemdm/cmd/kubectl-mdm/internal/look"
 )
 
 // request is what "apns request" was asked for.
@@ -146,7 +147,7 @@ func (r *request) noneWaits(c *mdmv1alpha1.APNSCertificate) error {
 		return stalled(c, "there is no request yet")
 	}
 	return fmt.Errorf("no request waits: the certificate of %s is good until %s (%s), and the operator makes the next request in time; --renew makes it now",
-		c.Name, date(c.Status.NotAfter.Time), days(c.Status.NotAfter.Sub(r.env.Clock.Now())))
+		c.Name, look.Date(c.Status.NotAfter.Time), look.Days(c.Status.NotAfter.Sub(r.env.Clock.Now())))
 }
 
 func (r *request) write(c *mdmv1alpha1.APNSCertificate) error {

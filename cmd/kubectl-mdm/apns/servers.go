@@ -12,6 +12,7 @@ import (
 
 	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
 	"github.com/kubemdm/kubemdm/cmd/kubectl-mdm/internal/cli"
+	"github.com/kubemdm/kubemdm/cmd/kubectl-mdm/internal/look"
 )
 
 // users are the servers that push with a certificate, by name.
@@ -43,18 +44,18 @@ func using(servers []mdmv1alpha1.MDMServer, c *mdmv1alpha1.APNSCertificate) []md
 }
 
 // loaded says whether a server pushes with the certificate in use, and how it is if not.
-func loaded(server *mdmv1alpha1.MDMServer, c *mdmv1alpha1.APNSCertificate) (state, string) {
+func loaded(server *mdmv1alpha1.MDMServer, c *mdmv1alpha1.APNSCertificate) (look.State, string) {
 	handed := slices.ContainsFunc(server.Status.Certificates, func(one mdmv1alpha1.ServerCertificate) bool {
 		return one.Name == "Push" && one.Fingerprint == c.Status.Fingerprint
 	})
 	ready := meta.FindStatusCondition(server.Status.Conditions, mdmv1alpha1.MDMServerPushReady)
 	switch {
 	case c.Status.Fingerprint == "":
-		return waiting, "waits for the certificate"
+		return look.Waits, "waits for the certificate"
 	case ready == nil || ready.Status == metav1.ConditionTrue && !handed:
-		return waiting, "has not loaded the certificate yet; it does by itself, without a restart"
+		return look.Waits, "has not loaded the certificate yet; it does by itself, without a restart"
 	case ready.Status == metav1.ConditionTrue:
-		return done, "has loaded it, topic " + server.Status.PushTopic
+		return look.Well, "has loaded it, topic " + server.Status.PushTopic
 	}
 	return stateOf(ready), ready.Message
 }

@@ -12,6 +12,7 @@ import (
 
 	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
 	"github.com/kubemdm/kubemdm/cmd/kubectl-mdm/internal/cli"
+	"github.com/kubemdm/kubemdm/cmd/kubectl-mdm/internal/look"
 )
 
 // wide is the output format that shows more.
@@ -68,9 +69,9 @@ func (o *status) run(ctx context.Context, s *cli.Session, args []string) error {
 	if o.machine() {
 		return o.print(c)
 	}
-	p := &printer{w: o.env.Out, now: o.env.Clock.Now(), colour: o.env.Colour}
+	p := &printer{look.NewPrinter(o.env)}
 	p.timeline(c, usersOf(ctx, s, c), *o.format.OutputFormat == wide)
-	return p.err
+	return p.Err
 }
 
 // machine says whether a program reads the output.

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/duration"
 
 	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
+	"github.com/kubemdm/kubemdm/cmd/kubectl-mdm/internal/look"
 )
 
 // none stands where there is nothing.
@@ -80,9 +81,9 @@ func stands(c *mdmv1alpha1.APNSCertificate) string {
 	for _, s := range steps {
 		condition := meta.FindStatusCondition(c.Status.Conditions, s.condition)
 		switch state := stateOf(condition); {
-		case state == failed:
+		case state == look.Wrong:
 			return condition.Reason
-		case state == waiting && first == "":
+		case state == look.Waits && first == "":
 			first = mdmv1alpha1.ReasonPending
 			if condition != nil {
 				first = condition.Reason
@@ -96,7 +97,7 @@ func (t table) ends(c *mdmv1alpha1.APNSCertificate) string {
 	if c.Status.NotAfter == nil {
 		return ""
 	}
-	return c.Status.NotAfter.UTC().Format(time.DateOnly) + ", " + days(c.Status.NotAfter.Sub(t.now))
+	return c.Status.NotAfter.UTC().Format(time.DateOnly) + ", " + look.Days(c.Status.NotAfter.Sub(t.now))
 }
 
 func (t table) users(c *mdmv1alpha1.APNSCertificate) string {

@@ -21,26 +21,26 @@ var steps = []struct{ condition, words string }{
 
 // timeline writes how far a certificate has come. all adds what support asks for.
 func (p *printer) timeline(c *mdmv1alpha1.APNSCertificate, u users, all bool) {
-	p.line("APNSCertificate %s in the namespace %s: %s", c.Name, c.Namespace, summary(c))
+	p.Line("APNSCertificate %s in the namespace %s: %s", c.Name, c.Namespace, summary(c))
 	if err := paused(c); err != nil {
-		p.text("", err.Error())
+		p.Text("", err.Error())
 	} else if !observed(c, c.Annotations[mdmv1alpha1.AnnotationRequestedAt]) {
-		p.text("", "The operator has not looked at the newest change yet.")
+		p.Text("", "The operator has not looked at the newest change yet.")
 	}
-	p.line("")
+	p.Line("")
 	for _, s := range steps {
 		p.step(meta.FindStatusCondition(c.Status.Conditions, s.condition), s.words, all)
 	}
-	p.line("")
+	p.Line("")
 	p.facts(c, all)
 	p.servers(c, u)
-	p.line("")
-	p.line("Next step")
+	p.Line("")
+	p.Line("Next step")
 	if c.Status.NextStep == "" {
-		p.line("  none")
+		p.Line("  none")
 		return
 	}
-	p.text("  ", c.Status.NextStep)
+	p.Text("  ", c.Status.NextStep)
 }
 
 // summary says in a word or two how things are.
@@ -58,15 +58,15 @@ func summary(c *mdmv1alpha1.APNSCertificate) string {
 }
 
 func (p *printer) step(condition *metav1.Condition, words string, all bool) {
-	mark := p.mark(stateOf(condition))
+	mark := p.Mark(stateOf(condition))
 	if condition == nil {
-		p.line("  %s %-26s not observed yet", mark, words)
+		p.Line("  %s %-26s not observed yet", mark, words)
 		return
 	}
-	since := p.since(condition.LastTransitionTime.Time)
+	since := p.Since(condition.LastTransitionTime.Time)
 	if all {
 		since += ", " + condition.Type + "=" + string(condition.Status) + " " + condition.Reason
 	}
-	p.line("  %s %-26s since %s", mark, words, since)
-	p.text("    ", condition.Message)
+	p.Line("  %s %-26s since %s", mark, words, since)
+	p.Text("    ", condition.Message)
 }

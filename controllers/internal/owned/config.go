@@ -93,8 +93,7 @@ func (s Server) pageConfig() serverconfig.Page {
 	if page.LogoConfigMapRef != nil {
 		c.LogoFile = path.Join(dirPage, serverconfig.LogoFile)
 	}
-	// Without an issuer the server would not start.
-	if page.SignInTokenRef != nil && s.Spec.Apple != nil && s.Spec.Apple.SignIn != nil {
+	if page.SignInTokenRef != nil {
 		c.SignInToken = s.Namespace + "/" + page.SignInTokenRef.Name
 	}
 	return c

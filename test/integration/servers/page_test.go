@@ -52,4 +52,9 @@ func TestTheLogoOfTheEnrolmentPageNeverBreaksTheServer(t *testing.T) {
 			t.Errorf("the copy is %d bytes of another logo", len(got))
 		}
 	}
+	edit(b, serverName, &mdmv1alpha1.MDMServer{}, func(s *mdmv1alpha1.MDMServer) { s.Spec.EnrollmentPage.LogoConfigMapRef = nil })
+	b.reconcileServer()
+	if c := meta.FindStatusCondition(b.mdmServer().Status.Conditions, mdmv1alpha1.MDMServerEnrollmentPageReady); c != nil {
+		t.Errorf("a server whose page names nothing has the condition %+v", c)
+	}
 }
