@@ -40,7 +40,7 @@ func run(m *testing.M) (code int, err error) {
 	if binaries, err = os.MkdirTemp("", "kubemdm-docs"); err != nil {
 		return 0, err
 	}
-	defer os.RemoveAll(binaries) //nolint:errcheck // a temporary folder
+	defer os.RemoveAll(binaries)
 	build := exec.Command("go", "build", "-o", binaries, "./cmd/kubectl-mdm")
 	build.Dir = root
 	if out, err := build.CombinedOutput(); err != nil {
