@@ -93,7 +93,7 @@ func New(o Options) (*Apple, error) {
 
 // Handler serves all endpoints of Apple devices. It never answers 401, on which a device may unenrol.
 func (a *Apple) Handler(f Fleet) http.Handler {
-	devices := identity.Options{CAs: a.CAs, Imported: a.ImportCAs, Now: a.Now, Log: a.Log}
+	devices := identity.Options{CAs: a.CAs, Imported: a.ImportCAs, Chains: &identity.Chains{}, Now: a.Now, Log: a.Log}
 	device := &protocol{fleet: f, log: a.Log}
 	checkin, command := devices.Middleware(device.checkinHandler()), devices.Middleware(http.HandlerFunc(device.serveCommand))
 	mux := http.NewServeMux()

@@ -35,8 +35,10 @@ type Options struct {
 	// Imported returns the certificates of the CAs of other servers, whose devices were imported; nil: there are none. What they issued is known by its
 	// fingerprint alone: the enrolment in the name is the other server's.
 	Imported func() []*x509.Certificate
-	Now      func() time.Time
-	Log      *slog.Logger
+	// Chains remembers whom the CAs vouch for; nil: every chain is verified anew.
+	Chains *Chains
+	Now    func() time.Time
+	Log    *slog.Logger
 }
 
 // Middleware calls next only for requests whose body, at most MaxBody bytes, is signed in Mdm-Signature by a valid certificate of a
@@ -100,7 +102,7 @@ func (o Options) identify(next http.Handler) http.Handler {
 func (o Options) of(cert *x509.Certificate) fleet.Identity {
 	sum := sha256.Sum256(cert.Raw)
 	id := fleet.Identity{Fingerprint: hex.EncodeToString(sum[:]), NotBefore: cert.NotBefore, NotAfter: cert.NotAfter}
-	if o.Imported == nil || o.own(cert) == nil {
+	if o.issued(cert) {
 		id.EnrollmentID = cert.Subject.CommonName
 	}
 	return id

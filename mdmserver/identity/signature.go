@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/smallstep/pkcs7"
 
@@ -79,7 +78,7 @@ func (o Options) parse(cms []byte) (*pkcs7.PKCS7, *x509.Certificate, error) {
 	if cert == nil {
 		return nil, nil, errSigner
 	}
-	if err := o.trusted(cert); err != nil {
+	if _, err := o.vouched(cert); err != nil {
 		return nil, nil, fmt.Errorf("verifying the certificate: %w", err)
 	}
 	return p7, cert, nil
@@ -91,42 +90,4 @@ func verify(p7 *pkcs7.PKCS7, content []byte) error {
 		return fmt.Errorf("verifying the signature: %w", err)
 	}
 	return nil
-}
-
-func (o Options) trusted(cert *x509.Certificate) error {
-	err := o.own(cert)
-	if err != nil && len(o.imported()) > 0 {
-		return Vouched(cert, o.imported(), o.Now())
-	}
-	return err
-}
-
-// own says why none of the server's own CAs vouches for the certificate, or nil.
-func (o Options) own(cert *x509.Certificate) error {
-	var roots []*x509.Certificate
-	for _, ca := range o.CAs() {
-		roots = append(roots, ca.Cert)
-	}
-	return Vouched(cert, roots, o.Now())
-}
-
-func (o Options) imported() []*x509.Certificate {
-	if o.Imported == nil {
-		return nil
-	}
-	return o.Imported()
-}
-
-// Vouched says why none of the CAs vouches for a device's certificate now, or nil. Any of them may be an intermediate one.
-func Vouched(cert *x509.Certificate, cas []*x509.Certificate, now time.Time) error {
-	roots := x509.NewCertPool()
-	for _, ca := range cas {
-		roots.AddCert(ca)
-	}
-	_, err := cert.Verify(x509.VerifyOptions{
-		Roots:       roots,
-		CurrentTime: now,
-		KeyUsages:   []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	})
-	return err
 }

@@ -155,7 +155,7 @@ func (w *Windows) forwarded(e Evidence) (*fleet.Identity, error) {
 
 // certificate is for one whose key the peer, or the proxy before it, was seen to hold.
 func (w *Windows) certificate(cert *x509.Certificate) (*fleet.Identity, error) {
-	if err := w.options.trusted(cert); err != nil {
+	if _, err := w.options.vouched(cert); err != nil {
 		return nil, fmt.Errorf("verifying the certificate: %w", err)
 	}
 	id := w.options.of(cert)

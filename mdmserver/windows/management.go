@@ -69,7 +69,7 @@ type management struct {
 
 // ManagementHandler serves management sessions. It never answers 401: a proof that is missing or wrong is told in SyncML.
 func (w *Windows) ManagementHandler() (http.Handler, error) {
-	who, err := identity.NewWindows(identity.Options{CAs: w.CAs, Now: w.Now, Log: w.Log}, w.Config.Windows.Authentication)
+	who, err := identity.NewWindows(identity.Options{CAs: w.CAs, Chains: &identity.Chains{}, Now: w.Now, Log: w.Log}, w.Config.Windows.Authentication)
 	if err != nil {
 		return nil, err
 	}
