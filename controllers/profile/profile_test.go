@@ -103,8 +103,10 @@ func TestRefusalIsFinalForTheContent(t *testing.T) {
 	p := managed.Profile("wifi", design)
 	b.Create(p)
 	b.Until("the devices were asked", func() bool { return connect(macs[:1], managed.Refuse)+connect(macs[1:], managed.Acknowledge) == 2 })
-	b.UntilIs(p, "Converged=False/Refused", "Ready=True/Ready")
-	expectNumbers(b, p, "targeted=2 installed=1 pending=0 notNow=0 failed=1 removing=0")
+	b.Until("both answers are counted", func() bool {
+		return b.Get("wifi", p) && numbers(p) == "targeted=2 installed=1 pending=0 notNow=0 failed=1 removing=0"
+	})
+	b.Expect(p, "Converged=False/Refused", "Ready=True/Ready")
 	if f := p.Status.Failing; len(f) != 1 || f[0].Device != "mac-0" || f[0].Message != "no thanks" || f[0].Since == nil {
 		t.Errorf("failing %+v", f)
 	}

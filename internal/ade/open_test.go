@@ -167,7 +167,7 @@ func TestRefusedTokens(t *testing.T) {
 		"cut by half":             {file[:len(file)/2], ade.ReasonTokenUnreadable, "its end is missing"},
 		"cut by a little":         {strings.TrimSpace(file)[:len(file)-7], ade.ReasonTokenUnreadable, "its end is missing"},
 		"cut in DER":              {string(der[:len(der)-1]), ade.ReasonTokenUnreadable, "its end is missing"},
-		"a bit flipped":           {string(broken), ade.ReasonTokenUnreadable, "does not decrypt"},
+		"a bit flipped":           {string(broken), ade.ReasonTokenUnreadable, ""}, // one in 256 has a valid padding, and then is no JSON
 		"a web page":              {"<!DOCTYPE html><html></html>", ade.ReasonTokenUnreadable, "a web page"},
 		"text":                    {"Hello! Please find the token attached.", ade.ReasonTokenUnreadable, "neither"},
 		"decrypted JSON":          {tokenJSON, ade.ReasonTokenUnreadable, "JSON"},
