@@ -28,6 +28,7 @@ var elsewhere = []struct{ pattern, where string }{
 	{`^sops `, "the files are placeholders until somebody has a key"},
 	{`^openssl s_client`, "no server listens; test/system/quickstart connects to one"},
 	{`^kubectl get (apiservice|devicereport|profilereport|deviceevents|--raw)`, "test/integration/live has the live view"},
+	{`\| kubectl create --raw /apis/live\.`, "test/integration/live has the live view"},
 	{`^kubectl( --namespace[= ]\S+)? (logs|rollout status|port-forward|top) `, "they need a kubelet; test/system/quickstart runs them"},
 	{`^openssl pkcs12`, "it asks for a password"},
 	{`^#`, "a remark"},
