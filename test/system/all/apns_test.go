@@ -185,8 +185,7 @@ func (a *actors) woken(ctx context.Context, name string) error {
 }
 
 func (a *actors) askAll(ctx context.Context, name string) error {
-	a.commands = append(a.commands, name)
-	return a.Create(ctx, &mdmv1alpha1.DeviceCommand{
+	err := a.Create(ctx, &mdmv1alpha1.DeviceCommand{
 		ObjectMeta: metav1.ObjectMeta{Namespace: a.Namespace, Name: name},
 		Spec: mdmv1alpha1.DeviceCommandSpec{
 			ServerRef: mdmv1alpha1.LocalReference{Name: harness.ServerName},
@@ -194,6 +193,10 @@ func (a *actors) askAll(ctx context.Context, name string) error {
 			Action:    mdmv1alpha1.CommandAction{Type: mdmv1alpha1.ActionDeviceInformation},
 		},
 	})
+	if err == nil { // the last of a flow that was stopped may not be there
+		a.commands = append(a.commands, name)
+	}
+	return err
 }
 
 func (a *actors) done(ctx context.Context, name string) error {
