@@ -31,8 +31,12 @@ func (s *Server) healthHandler() http.Handler {
 	return mux
 }
 
-// readable reads a row, which need not be there. A full disk leaves the server ready: reading goes on, and devices are told to come back.
+// readable reads a row of a store of the server's own, which need not be there. A full disk leaves the server ready: reading goes on, and devices are told
+// to come back. So does a database that all replicas share: none would be left to tell it, neither devices nor the manager.
 func (s *Server) readable(ctx context.Context) error {
+	if s.cfg.Store.Postgres != nil && s.store.isOpen() {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	return s.store.View(ctx, func(tx fleet.Tx) error {

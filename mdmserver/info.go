@@ -5,11 +5,13 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
+	"errors"
 	"maps"
 	"slices"
 
 	"github.com/kubemdm/kubemdm/internal/adminapi"
 	"github.com/kubemdm/kubemdm/mdmserver/config"
+	"github.com/kubemdm/kubemdm/mdmserver/fleet"
 	"github.com/kubemdm/kubemdm/mdmserver/identity"
 	"github.com/kubemdm/kubemdm/mdmserver/push"
 )
@@ -18,8 +20,14 @@ import (
 func (s *Server) info(ctx context.Context) (*adminapi.Info, error) {
 	info := s.Describe()
 	var err error
-	info.Enrolled, info.Behind, info.Responding, err = s.fleet.Counts(ctx)
-	return info, err
+	if info.LeaseEpoch, err = s.fleet.LeaseEpoch(ctx); err == nil {
+		info.Enrolled, info.Behind, info.Responding, err = s.fleet.Counts(ctx)
+	}
+	if err != nil && !errors.Is(err, fleet.ErrUnavailable) {
+		return nil, err
+	}
+	info.Store = s.store.Problem()
+	return info, nil
 }
 
 // Describe returns what is known of the server without asking the store.
@@ -27,7 +35,6 @@ func (s *Server) Describe() *adminapi.Info {
 	info := &adminapi.Info{
 		Version:    s.version,
 		StoreEpoch: s.fleet.StoreEpoch(),
-		LeaseEpoch: s.fleet.LeaseEpoch(),
 		Serving:    certificateInfo(s.creds.Serving().Leaf),
 		Refused:    s.creds.Refused(),
 

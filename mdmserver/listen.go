@@ -175,6 +175,14 @@ func (l *listener) close() error {
 	return nil
 }
 
+// leave goes on answering for the time that it takes until nobody sends new connections here, and ends each connection with its next answer: its device
+// comes back to another replica.
+func (s *Server) leave() {
+	s.devices.server.SetKeepAlivesEnabled(false)
+	s.admin.server.SetKeepAlivesEnabled(false)
+	time.Sleep(time.Duration(s.cfg.LeaveTime))
+}
+
 // drain lets the requests under way finish; the health listener answers until then.
 func (s *Server) drain() {
 	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)

@@ -37,7 +37,7 @@ type Server struct {
 	log      *slog.Logger
 	version  string
 	creds    *config.Credentials
-	store    fleet.Store
+	store    *reachedStore
 	fleet    *fleet.Fleet
 	pusher   *push.Pusher // nil without Apple devices
 	metrics  *metrics.Metrics
@@ -56,18 +56,18 @@ func Run(ctx context.Context, cfg serverconfig.Config, log *slog.Logger, version
 	return s.Serve(ctx)
 }
 
-// Start reads the credentials, opens the store and binds the listeners. Whoever calls it calls Serve next, which closes all of them.
+// Start reads the credentials, opens the store and binds the listeners. Whoever calls it calls Serve next, which closes all of them. A PostgreSQL that
+// is away is no error: Serve goes on trying, and what needs the store is refused until then.
 func Start(ctx context.Context, cfg serverconfig.Config, log *slog.Logger, version string) (*Server, error) {
 	creds, err := config.Open(cfg, log, time.Now)
 	if err != nil {
 		return nil, err
 	}
 	s := &Server{cfg: cfg, log: log, version: version, creds: creds, metrics: metrics.New(version), stopping: make(chan struct{})}
-	opened, err := store.OpenSQLite(ctx, cfg.Store.SQLite.Path)
-	if err != nil {
+	s.store = newReachedStore(s.metrics.StoreError)
+	if err := s.openStore(ctx); err != nil && cfg.Store.Postgres == nil {
 		return nil, err
 	}
-	s.store = countingStore{opened, s.metrics}
 	if err := s.compose(); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
@@ -75,7 +75,41 @@ func Start(ctx context.Context, cfg serverconfig.Config, log *slog.Logger, versi
 	return s, nil
 }
 
-// compose joins the rooms over the open store.
+// openStore opens the store, or notes why it cannot be.
+func (s *Server) openStore(ctx context.Context) error {
+	var opened *store.Store
+	var err error
+	if s.cfg.Store.Postgres != nil {
+		opened, err = store.OpenPostgres(ctx, store.PostgresOptions{
+			Connection: s.creds.Database, Changed: s.creds.DatabaseChanged,
+			MaxConnections: s.cfg.Store.Postgres.MaxConnections, Server: s.cfg.Namespace + "/" + s.cfg.Name,
+		})
+	} else {
+		opened, err = store.OpenSQLite(ctx, s.cfg.Store.SQLite.Path)
+	}
+	return s.store.open(opened, err)
+}
+
+// reachStore opens the store if Start could not, and passes on what it announces.
+func (s *Server) reachStore(ctx context.Context) {
+	for !s.store.isOpen() {
+		err := s.openStore(ctx)
+		if err == nil {
+			break
+		}
+		if ctx.Err() == nil {
+			s.log.Error("the store cannot be opened; what needs it is refused until then", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(openAgain):
+		}
+	}
+	s.store.forward(ctx)
+}
+
+// compose joins the rooms over the store.
 func (s *Server) compose() error {
 	options := fleet.Options{Sealer: seal.New(s.creds.Sealing), SilentAfter: time.Duration(s.cfg.SilentAfter), Log: s.log}
 	var macs *apple.Apple
@@ -136,6 +170,8 @@ func (s *Server) Serve(ctx context.Context) error {
 		})
 	}
 	work.Go(func() { s.creds.Watch(ctx, hangups) })
+	work.Go(func() { s.reachStore(ctx) })
+	work.Go(func() { s.fleet.Run(ctx) })
 	if s.pusher != nil {
 		work.Go(func() { s.pusher.Run(ctx) })
 	}
@@ -149,6 +185,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	<-ctx.Done()
 	s.log.Info("stopping")
 	close(s.stopping)
+	s.leave()
 	s.drain()
 	work.Wait()
 	errs := []error{s.fleet.FlushSeen(context.Background()), s.close()}

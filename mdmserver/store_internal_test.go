@@ -27,7 +27,10 @@ func TestOutagesOfTheStoreAreCounted(t *testing.T) {
 	m := metrics.New("test")
 	refused := errors.New("refused")
 	for _, err := range []error{fmt.Errorf("%w: disk full", fleet.ErrUnavailable), refused, nil} {
-		s := countingStore{failing{err: err}, m}
+		s := newReachedStore(m.StoreError)
+		if opened := s.open(failing{err: err}, nil); opened != nil {
+			t.Fatal(opened)
+		}
 		if got := s.View(t.Context(), nil); !errors.Is(got, err) {
 			t.Errorf("View: %v, want %v", got, err)
 		}

@@ -62,12 +62,19 @@ func (b *buffer) String() string {
 // newWorld starts a server on fresh files.
 func newWorld(t testing.TB) *world {
 	t.Helper()
+	w := prepare(t)
+	w.start(t)
+	return w
+}
+
+// prepare writes fresh files for a server and starts what it talks to.
+func prepare(t testing.TB) *world {
+	t.Helper()
 	w := &world{Files: serverfiles.Write(t), pushes: devicesim.NewPushes(), restarts: make(chan string, 64)}
 	w.apns, w.Config.Apple.Push.URL = apnsfake.Start(t, w.PushCA)
 	w.Put(t, "apns-ca.crt", w.PushCA.CertPEM())
 	w.Config.Apple.Push.CAFile = filepath.Join(w.Dir, "apns-ca.crt")
 	w.apns.OnPush(w.pushes.Push)
-	w.start(t)
 	return w
 }
 

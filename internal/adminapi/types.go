@@ -44,10 +44,18 @@ type Info struct {
 	// Refused says, by mounted folder (serving, admin, sealing, push, identity, wstep), why its newest content is not in use; the last good content
 	// still is.
 	Refused map[string]string `json:"refused,omitempty"`
+	// Store says why the store cannot be used; then the counts below are not known, and 0.
+	Store StoreProblem `json:"store,omitzero"`
 	// Enrolled counts enrolled devices, Behind those with work waiting, Responding those seen within the silence limit.
 	Enrolled   int `json:"enrolled"`
 	Behind     int `json:"behind"`
 	Responding int `json:"responding"`
+}
+
+// StoreProblem is a reason in CamelCase and a message for the administrator; both are empty while all is well.
+type StoreProblem struct {
+	Reason  string `json:"reason,omitempty"`
+	Message string `json:"message,omitempty"`
 }
 
 // CertificateInfo names one certificate.

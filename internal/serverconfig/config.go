@@ -59,6 +59,8 @@ type Config struct {
 	// SealingDir holds the keys that seal what is stored.
 	SealingDir string `json:"sealingDir"`
 	Store      Store  `json:"store"`
+	// LeaveTime is how long a server that stops goes on answering, until the other replicas get all that is new. One that runs alone needs none.
+	LeaveTime Duration `json:"leaveTime,omitzero"`
 	// SilentAfter is the silence after which a device counts as not responding.
 	SilentAfter Duration `json:"silentAfter"`
 	// Apple and Windows say which devices are served; at least one is set.
@@ -96,13 +98,41 @@ type Listen struct {
 
 // Store says where state is kept.
 type Store struct {
-	SQLite *SQLite `json:"sqlite,omitempty"`
+	SQLite   *SQLite   `json:"sqlite,omitempty"`
+	Postgres *Postgres `json:"postgres,omitempty"`
 }
 
 // SQLite keeps state in one file.
 type SQLite struct {
 	Path string `json:"path"`
 }
+
+// Postgres keeps state in a PostgreSQL database that all replicas share.
+type Postgres struct {
+	// Dir holds DatabaseURIFile, or a file for each thing that it says, and possibly CAFile, CertFile and KeyFile (a client certificate).
+	Dir string `json:"dir"`
+	// CADir holds a CAFile that wins over that of Dir.
+	CADir string `json:"caDir,omitempty"`
+	// MaxConnections are those of this replica, at least DatabaseMinConnections.
+	MaxConnections int `json:"maxConnections"`
+}
+
+// Names of the files that say where a database is and as whom it is used, as operators and providers of PostgreSQL call them in their Secrets. User and
+// database have two names each.
+const (
+	DatabaseURIFile       = "uri"
+	DatabaseHostFile      = "host"
+	DatabasePortFile      = "port"
+	DatabaseUserFile      = "user"
+	DatabaseUsernameFile  = "username"
+	DatabasePasswordFile  = "password"
+	DatabaseNameFile      = "dbname"
+	DatabaseOtherNameFile = "database"
+	DatabaseSSLModeFile   = "sslmode"
+)
+
+// DatabaseMinConnections is the least MaxConnections: one connection listens, one writes, one reads.
+const DatabaseMinConnections = 3
 
 // Apple configures Apple devices.
 type Apple struct {

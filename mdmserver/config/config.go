@@ -69,10 +69,19 @@ func checkHost(field, host string) error {
 }
 
 func checkStore(s serverconfig.Store) error {
-	if s.SQLite == nil {
-		return errors.New("store.sqlite is missing")
+	switch {
+	case s.SQLite == nil && s.Postgres == nil:
+		return errors.New("store is missing: give store.sqlite or store.postgres")
+	case s.SQLite != nil && s.Postgres != nil:
+		return errors.New("store.sqlite and store.postgres are both there: a server has one store")
+	case s.SQLite != nil:
+		return required("store.sqlite.path", s.SQLite.Path)
 	}
-	return required("store.sqlite.path", s.SQLite.Path)
+	err := required("store.postgres.dir", s.Postgres.Dir)
+	if s.Postgres.MaxConnections < serverconfig.DatabaseMinConnections {
+		err = errors.Join(err, fmt.Errorf("store.postgres.maxConnections is %d: a replica needs %d at least", s.Postgres.MaxConnections, serverconfig.DatabaseMinConnections))
+	}
+	return err
 }
 
 func checkApple(a *serverconfig.Apple) error {

@@ -34,7 +34,7 @@ func TestLoadNamesWhatIsWrong(t *testing.T) {
 	}{
 		"no host":           {func(c *serverconfig.Config) { c.Host = "" }, "host is missing"},
 		"host is a URL":     {func(c *serverconfig.Config) { c.Host = "https://mdm" }, "give a DNS name"},
-		"no store":          {func(c *serverconfig.Config) { c.Store.SQLite = nil }, "store.sqlite is missing"},
+		"no store":          {func(c *serverconfig.Config) { c.Store.SQLite = nil }, "store is missing"},
 		"no platform":       {func(c *serverconfig.Config) { c.Apple, c.Windows = nil, nil }, "apple and windows are missing"},
 		"push in clear":     {func(c *serverconfig.Config) { c.Apple.Push.URL = "http://push" }, "https address"},
 		"rights":            {func(c *serverconfig.Config) { c.Apple.AccessRights = 8192 }, "at most 8191"},

@@ -9,6 +9,8 @@ import (
 	"os"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"github.com/kubemdm/kubemdm/internal/keys"
 	"github.com/kubemdm/kubemdm/internal/serverconfig"
 	"github.com/kubemdm/kubemdm/mdmserver/identity"
@@ -30,6 +32,7 @@ const (
 	FolderIdentity = "identity"
 	FolderWSTEP    = "wstep"
 	FolderSignIn   = "signin"
+	FolderDatabase = "database"
 	// FolderAppleSignIn begins as no other folder does, or their environment variables could not be told apart.
 	FolderAppleSignIn = "apple-signin"
 )
@@ -48,6 +51,7 @@ type Credentials struct {
 	signIn      folder[signInClient]
 	appleSignIn folder[signInClient]
 	imports     map[string]*importCA
+	database    folder[pgconn.Config]
 }
 
 // reloader is a folder of any content.
@@ -59,7 +63,7 @@ type reloader interface {
 }
 
 // Open reads every folder that the configuration mounts, and takes from environment variables (KUBEMDM_PUSH_TLS_CRT) what they lack. All but the push
-// folder must hold good content; what is wrong there stands in Refused.
+// and the database folder must hold good content; what is wrong there stands in Refused.
 func Open(cfg serverconfig.Config, log *slog.Logger, now func() time.Time) (*Credentials, error) {
 	env := environment(os.Environ())
 	c := &Credentials{
@@ -93,6 +97,11 @@ func Open(cfg serverconfig.Config, log *slog.Logger, now func() time.Time) (*Cre
 			c.signIn = folder[signInClient]{name: FolderSignIn, dir: cfg.Windows.SignIn.Dir, parse: parseSignIn}
 			c.folders = append(c.folders, &c.signIn)
 		}
+	}
+	if cfg.Store.Postgres != nil {
+		c.database = folder[pgconn.Config]{name: FolderDatabase, dir: cfg.Store.Postgres.Dir, caDir: cfg.Store.Postgres.CADir,
+			parse: func(f files, _ *pgconn.Config) (*pgconn.Config, error) { return parseDatabase(f, now()) }}
+		c.folders = append(c.folders, &c.database)
 	}
 	for _, f := range c.folders {
 		if err := f.supplement(env, log); err != nil {

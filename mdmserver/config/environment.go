@@ -30,6 +30,9 @@ var fixedNames = map[string][]string{
 	FolderWSTEP:       {serverconfig.RolesFile, serverconfig.KeyPINFile},
 	FolderSignIn:      {serverconfig.ClientSecretFile, serverconfig.KeyPINFile},
 	FolderAppleSignIn: {serverconfig.ClientSecretFile, serverconfig.KeyPINFile},
+	FolderDatabase: append([]string{serverconfig.DatabaseURIFile, serverconfig.DatabaseHostFile, serverconfig.DatabasePortFile, serverconfig.DatabaseUserFile,
+		serverconfig.DatabaseUsernameFile, serverconfig.DatabasePasswordFile, serverconfig.DatabaseNameFile, serverconfig.DatabaseOtherNameFile,
+		serverconfig.DatabaseSSLModeFile}, pairNames...),
 }
 
 // generation is a file of a CA generation.

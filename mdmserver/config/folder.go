@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/kubemdm/kubemdm/internal/serverconfig"
 )
 
 // maxFile bounds one mounted file, in bytes: a Secret as a whole holds at most 1 MiB.
@@ -78,6 +80,8 @@ func (f files) need(name string) ([]byte, error) {
 // folder keeps the last good content of one mounted folder.
 type folder[T any] struct {
 	name, dir string
+	// caDir, if it is not empty, is another folder, whose CA file wins.
+	caDir string
 	// optional allows the folder to be empty or missing at first.
 	optional bool
 	// environment has the files that stand in for those that the folder lacks, pin the PIN of a PKCS#11 token for a folder that has none.
@@ -176,6 +180,10 @@ func (f *folder[T]) read() (files, error) {
 			content[name] = b
 		}
 	}
+	if f.caDir == "" || err != nil {
+		return content, err
+	}
+	content[serverconfig.CAFile], err = readFile(filepath.Join(f.caDir, serverconfig.CAFile))
 	return content, err
 }
 

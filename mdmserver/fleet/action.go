@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"unicode/utf8"
 
 	"github.com/kubemdm/kubemdm/internal/adminapi"
@@ -187,15 +186,7 @@ func finish(tx *txn, t *TargetRow, state adminapi.TargetState, message string) e
 		return err
 	}
 	tx.touch(adminapi.KindAction, string(t.Action))
-	if open, err := tx.HasOpenTargets(t.ActionID); err != nil || open {
-		return err
-	}
-	action, err := tx.ActionByID(t.ActionID)
-	if err != nil {
-		return err
-	}
-	action.FinishedAt = tx.now
-	return tx.PutAction(*action)
+	return tx.FinishAction(t.ActionID, tx.now)
 }
 
 // CancelAction closes the targets of the key's newest action that no device holds. An unknown action is no error.
@@ -306,7 +297,7 @@ func (f *Fleet) actionStatus(tx *txn, a *ActionRow) (*adminapi.ActionStatus, err
 	}
 	status := &adminapi.ActionStatus{
 		Key: a.Key, SpecHash: a.SpecHash, Counts: counts, CreatedAt: a.CreatedAt, FinishedAt: a.FinishedAt,
-		Held: a.FinishedAt.IsZero() && slices.Contains(destructive, a.RequestType) && !f.confirmed(a.ID),
+		Held: a.FinishedAt.IsZero() && f.unconfirmed(a),
 	}
 	for _, n := range counts {
 		status.Total += n

@@ -14,31 +14,34 @@ type claim struct {
 	identity Identity
 	channel  Channel
 	now      time.Time
-	// device, known (the certificate) and issued (its enrolment) are nil when the store does not know them.
+	// device, known (the certificate), issued (its enrolment) and stored (the channel) are nil when the store does not know them.
 	device *DeviceRow
 	known  *IdentityRow
 	issued *EnrollmentRow
+	stored *ChannelRow
 	// namesake is another device with the serial number of this one whose enrolment has not ended; looked for by Authenticate only.
 	namesake *DeviceRow
 }
 
 func gatherClaim(tx *txn, id Identity, ch Channel) (*claim, error) {
-	c := &claim{identity: id, channel: ch, now: tx.now}
-	var err error
-	if c.device, err = tx.Device(ch.DeviceID); err != nil {
+	rows, err := tx.Claim(contacted(id, ch))
+	if err != nil {
 		return nil, err
 	}
-	if c.known, err = tx.Identity(id.Fingerprint); err != nil {
-		return nil, err
+	c := &claim{identity: id, channel: ch, now: tx.now, device: rows.Device, known: rows.Identity, issued: rows.Enrollment, stored: rows.Channel}
+	return c, c.complete()
+}
+
+// complete takes the enrolment of the certificate from the store if its name does not say it.
+func (c *claim) complete() error {
+	if c.identity.EnrollmentID != "" {
+		return nil
 	}
-	if id.EnrollmentID == "" {
-		if c.known == nil {
-			return nil, ErrNotEnrolled
-		}
-		c.identity.EnrollmentID = c.known.EnrollmentID
+	if c.known == nil {
+		return ErrNotEnrolled
 	}
-	c.issued, err = tx.Enrollment(c.identity.EnrollmentID)
-	return c, err
+	c.identity.EnrollmentID = c.known.EnrollmentID
+	return nil
 }
 
 // otherPlatform: the protocols share the names of devices, and none speaks for a device of another one.

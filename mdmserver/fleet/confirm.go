@@ -7,19 +7,20 @@ import (
 )
 
 // destructive are the requests that nobody can take back. A store that was restored may hold one that was cancelled after the backup: it is held until the
-// manager, which knows what is still wanted, has PUT it since the start.
+// manager, which knows what is still wanted, has PUT it in this store epoch.
 var destructive = []string{
 	adminapi.AppleEraseDevice, adminapi.AppleDeviceLock, adminapi.AppleUnenroll, adminapi.WindowsWipe, adminapi.WindowsUnenroll,
 }
 
 // confirm notes that the manager wants the action, and wakes the devices that it was held from.
 func (f *Fleet) confirm(tx *txn, a *ActionRow) error {
-	if !slices.Contains(destructive, a.RequestType) || f.confirmed(a.ID) {
+	if !f.unconfirmed(a) {
 		return nil
 	}
-	f.mu.Lock()
-	f.wanted[a.ID] = true
-	f.mu.Unlock()
+	a.WantedEpoch = f.StoreEpoch()
+	if err := tx.PutAction(*a); err != nil {
+		return err
+	}
 	open, err := tx.OpenTargetsOf(a.ID)
 	if err != nil {
 		return err
@@ -32,14 +33,21 @@ func (f *Fleet) confirm(tx *txn, a *ActionRow) error {
 	return nil
 }
 
-// confirmed says whether the manager has PUT a destructive action since the start.
-func (f *Fleet) confirmed(actionID string) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.wanted[actionID]
+// unconfirmed says whether the action is destructive and the manager has not PUT it in this store epoch.
+func (f *Fleet) unconfirmed(a *ActionRow) bool {
+	return slices.Contains(destructive, a.RequestType) && a.WantedEpoch != f.StoreEpoch()
 }
 
-// held says whether the target waits for the manager to confirm its action. It is no work for its device until then.
-func (f *Fleet) held(t TargetRow) bool {
-	return slices.Contains(destructive, t.RequestType) && !f.confirmed(t.ActionID)
+// withoutHeld leaves out the targets that wait for the manager to confirm their action. They are no work for their device until then.
+func (f *Fleet) withoutHeld(tx *txn, targets []TargetRow) ([]TargetRow, error) {
+	var err error
+	free := slices.DeleteFunc(targets, func(t TargetRow) bool {
+		if err != nil || !slices.Contains(destructive, t.RequestType) {
+			return false
+		}
+		var a *ActionRow
+		a, err = tx.ActionByID(t.ActionID)
+		return err == nil && f.unconfirmed(a)
+	})
+	return free, err
 }

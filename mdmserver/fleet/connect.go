@@ -55,9 +55,9 @@ func (f *Fleet) Connect(ctx context.Context, id Identity, ch Channel, r Report) 
 	}
 	var command []byte
 	err := f.identified(ctx, id, ch, manages, func(tx *txn, c *claim) error {
-		s, err := f.newSession(tx, c)
-		if err != nil || s == nil {
-			return err
+		s := f.newSession(tx, c)
+		if s == nil {
+			return nil
 		}
 		if err := s.credit(r); err != nil {
 			return err
@@ -65,44 +65,19 @@ func (f *Fleet) Connect(ctx context.Context, id Identity, ch Channel, r Report) 
 		if s.device.State == adminapi.DeviceEnded {
 			return nil
 		}
-		command, err = s.next(r.Status == StatusIdle)
+		next, err := s.next(r.Status == StatusIdle)
+		command = next
 		return err
 	})
 	return command, err
 }
 
-// nothingToDo answers an idle device without writing, which is what nearly all requests of a quiet fleet are.
-func (f *Fleet) nothingToDo(ctx context.Context, id Identity, ch Channel) (bool, error) {
-	idle := false
-	err := f.view(ctx, func(tx *txn) error {
-		c, err := gatherClaim(tx, id, ch)
-		if err != nil {
-			return err
-		}
-		if err := manages(c); err != nil {
-			return err
-		}
-		s, err := f.newSession(tx, c)
-		if err != nil || s == nil || !s.channel.WakeAt.IsZero() {
-			return err
-		}
-		w, err := s.gather()
-		idle = err == nil && w.empty()
-		return err
-	})
-	if idle {
-		f.saw(ch.DeviceID)
-	}
-	return idle, err
-}
-
 // newSession returns nil for a channel that sent no TokenUpdate yet.
-func (f *Fleet) newSession(tx *txn, c *claim) (*session, error) {
-	channel, err := tx.Channel(c.channel.ID)
-	if err != nil || channel == nil || !channel.Enabled {
-		return nil, err
+func (f *Fleet) newSession(tx *txn, c *claim) *session {
+	if c.stored == nil || !c.stored.Enabled {
+		return nil
 	}
-	return &session{f: f, tx: tx, device: c.device, channel: channel}, nil
+	return &session{f: f, tx: tx, device: c.device, channel: c.stored}
 }
 
 // gather lists all that waits for the channel, whether it may be offered now or not. An ignored device is asked nothing, but it is not kept in Setup
@@ -114,24 +89,24 @@ func (s *session) gather() (*work, error) {
 		return w, nil
 	}
 	windows := s.device.Platform == adminapi.PlatformWindows
-	var err error
+	rows, err := s.tx.Work(s.device.ID, s.channel.ID)
+	if err != nil {
+		return nil, err
+	}
 	if s.channel.IsDevice() {
 		w.renew = !windows && !s.device.RenewAt.After(s.tx.now)
 		w.unenroll = s.device.Intent == adminapi.IntentUnenroll
-		if w.targets, err = s.tx.OpenTargets(s.device.ID); err != nil {
+		if w.targets, err = s.f.withoutHeld(s.tx, rows.Targets); err != nil {
 			return nil, err
 		}
-		w.targets = slices.DeleteFunc(w.targets, s.f.held)
 	}
 	if s.device.Intent == adminapi.IntentUnenroll { // its profiles go with the enrolment
 		return w, nil
 	}
-	if w.removals, err = s.removals(); err != nil {
+	if w.removals, err = s.removals(rows.Strays); err != nil {
 		return nil, err
 	}
-	if w.installs, err = s.tx.OpenStates(s.channel.ID); err != nil {
-		return nil, err
-	}
+	w.installs = rows.Open
 	if !windows {
 		w.configured, err = s.isConfigured(w.installs)
 		return w, err
@@ -142,18 +117,26 @@ func (s *session) gather() (*work, error) {
 
 // removals lists what is on the channel under an identifier that nothing assigned carries. An artifact whose identifier was edited keeps its
 // old profile until the new one is installed; each node of Windows stands alone.
-func (s *session) removals() ([]RecordRow, error) {
-	stray, err := s.tx.StrayRecords(s.channel.ID)
-	if err != nil || s.device.Platform == adminapi.PlatformWindows {
-		return stray, err
+func (s *session) removals(stray []RecordRow) ([]RecordRow, error) {
+	if s.device.Platform == adminapi.PlatformWindows {
+		return stray, nil
 	}
-	return slices.DeleteFunc(stray, func(r RecordRow) bool {
+	var err error
+	unneeded := slices.DeleteFunc(stray, func(r RecordRow) bool {
 		state, stateErr := s.tx.State(s.channel.ID, r.Artifact)
 		if stateErr != nil {
 			err = stateErr
 		}
 		return state != nil && state.Outcome != OutcomeInstalled
-	}), err
+	})
+	return unneeded, err
+}
+
+// offered says whether anything was sent before, or deferred.
+func (w *work) offered() bool {
+	return slices.ContainsFunc(w.targets, func(t TargetRow) bool { return t.Offer.State != OfferReady }) ||
+		slices.ContainsFunc(w.removals, func(r RecordRow) bool { return r.Offer.State != OfferReady }) ||
+		slices.ContainsFunc(w.installs, func(st StateRow) bool { return st.Offer.State != OfferReady })
 }
 
 // offerable keeps what may be delivered in this very answer. A renewal and the end of the enrolment open a session or wait for the next one.
@@ -171,14 +154,17 @@ func (w *work) offerable(now time.Time, d *DeviceRow, idle bool) *work {
 
 // next delivers the first piece of work that can be encoded and settles when the channel is woken again.
 func (s *session) next(idle bool) ([]byte, error) {
-	if idle {
-		if err := s.reoffer(); err != nil {
-			return nil, err
-		}
-	}
 	w, err := s.gather()
 	if err != nil {
 		return nil, err
+	}
+	if idle && (w.offered() || s.device.Setup.State != OfferReady) {
+		if err := s.reoffer(); err != nil {
+			return nil, err
+		}
+		if w, err = s.gather(); err != nil {
+			return nil, err
+		}
 	}
 	command, err := s.deliverFirst(w.offerable(s.tx.now, s.device, idle))
 	if err != nil {

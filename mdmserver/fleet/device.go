@@ -11,7 +11,7 @@ func page[R, T any](ctx context.Context, f *Fleet, limit int, list func(tx *txn,
 	if limit <= 0 || limit > adminapi.MaxPage {
 		limit = adminapi.MaxPage
 	}
-	p := &adminapi.Page[T]{StoreEpoch: f.epoch, Items: []T{}}
+	p := &adminapi.Page[T]{StoreEpoch: f.StoreEpoch(), Items: []T{}}
 	err := f.view(ctx, func(tx *txn) error {
 		rows, err := list(tx, limit+1)
 		if err != nil {

@@ -22,27 +22,35 @@ func storedLease(tx Tx) (int64, error) {
 }
 
 // LeaseEpoch is the highest manager epoch that was seen.
-func (f *Fleet) LeaseEpoch() int64 { return f.lease.Load() }
+func (f *Fleet) LeaseEpoch(ctx context.Context) (epoch int64, err error) {
+	err = f.view(ctx, func(tx *txn) error {
+		epoch, err = storedLease(tx)
+		return err
+	})
+	return epoch, err
+}
 
 // CheckLease refuses a manager that another one has replaced (adminapi.CodeAnotherManager), and remembers the highest epoch.
 func (f *Fleet) CheckLease(ctx context.Context, epoch int64) error {
-	if epoch == f.lease.Load() {
-		return nil
-	}
-	err := f.update(ctx, func(tx *txn) error {
+	newer := false
+	check := func(tx *txn) error {
 		highest, err := storedLease(tx)
-		if err != nil {
-			return err
+		if err == nil && epoch < highest {
+			err = &adminapi.Error{Code: adminapi.CodeAnotherManager, Message: fmt.Sprintf("a manager with lease epoch %d is at work; this call has %d", highest, epoch)}
 		}
-		if epoch < highest {
-			return &adminapi.Error{Code: adminapi.CodeAnotherManager, Message: fmt.Sprintf("a manager with lease epoch %d is at work; this call has %d", highest, epoch)}
+		newer = epoch > highest
+		return err
+	}
+	err := f.view(ctx, check) // not from memory: another replica may have seen a newer one
+	if err != nil || !newer {
+		return err
+	}
+	return f.update(ctx, func(tx *txn) error {
+		if err := check(tx); err != nil {
+			return err
 		}
 		return tx.SetMeta(metaLeaseEpoch, strconv.FormatInt(epoch, 10))
 	})
-	if err == nil {
-		f.lease.Store(epoch)
-	}
-	return err
 }
 
 // Changes returns the current state of at most limit dirty rows as soon as there is one, or none after wait. What it returns is leased for a
@@ -71,7 +79,7 @@ func (f *Fleet) Changes(ctx context.Context, leaseEpoch int64, wait time.Duratio
 		case <-due.C:
 		case <-deadline.C:
 			due.Stop()
-			return &adminapi.Changes{StoreEpoch: f.epoch}, nil
+			return &adminapi.Changes{StoreEpoch: f.StoreEpoch()}, nil
 		case <-ctx.Done():
 			due.Stop()
 			return nil, ctx.Err()
@@ -112,7 +120,7 @@ func (f *Fleet) takeDirty(ctx context.Context, epoch int64, limit int) (rows []D
 
 // describeChanges reads the state of leased rows. It may be newer than the version says; then the row is dirty again with a higher one.
 func (f *Fleet) describeChanges(ctx context.Context, rows []DirtyRow) (*adminapi.Changes, error) {
-	out := &adminapi.Changes{StoreEpoch: f.epoch}
+	out := &adminapi.Changes{StoreEpoch: f.StoreEpoch()}
 	err := f.view(ctx, func(tx *txn) error {
 		for _, r := range rows {
 			c, err := f.describeChange(tx, r)
@@ -168,7 +176,7 @@ func describeIf[K, R, T any](get func(K) (*R, error), key K, describe func(*R) (
 // Ack forgets exactly the versions that were written and puts off those that could not be. What was delivered under another store epoch is
 // ignored: it is about other versions.
 func (f *Fleet) Ack(ctx context.Context, acks adminapi.Acks) error {
-	if acks.StoreEpoch != f.epoch {
+	if acks.StoreEpoch != f.StoreEpoch() {
 		return nil
 	}
 	return f.update(ctx, func(tx *txn) error {

@@ -207,8 +207,8 @@ func TestAnotherManager(t *testing.T) {
 	w.must(w.CheckLease(w.ctx, epoch+1))
 	w.restore(w.backup())
 	w.wantCode(w.CheckLease(w.ctx, epoch), adminapi.CodeAnotherManager)
-	if w.LeaseEpoch() != epoch+1 {
-		t.Errorf("lease epoch = %d", w.LeaseEpoch())
+	if stored, err := w.LeaseEpoch(w.ctx); err != nil || stored != epoch+1 {
+		t.Errorf("lease epoch = %d, %v", stored, err)
 	}
 }
 

@@ -57,8 +57,7 @@ type Fleet struct {
 	store   Store
 	encoder Encoder
 	opts    Options
-	epoch   string
-	lease   atomic.Int64
+	holder  string // names this process in leases
 
 	work   chan struct{}
 	stale  chan struct{}                        // gets a value soon after a transaction
@@ -68,46 +67,20 @@ type Fleet struct {
 	mu      sync.Mutex
 	changed chan struct{}        // closed and replaced when a transaction marked something dirty or told something
 	seen    map[string]time.Time // device id to the last contact that is not stored yet
-	wanted  map[string]bool      // ids of destructive actions that the manager has PUT since the start
 }
 
-// New returns the Fleet over a store. Whoever starts it again, on this store or on a copy of it, gets another StoreEpoch.
+// New returns the Fleet over a store, which need not answer yet.
 func New(store Store, encoder Encoder, opts Options) (*Fleet, error) {
 	f := &Fleet{
 		store: store, encoder: encoder, opts: opts, work: make(chan struct{}, 1), stale: make(chan struct{}, 1), lookup: make(chan struct{}, agentLookups),
-		changed: make(chan struct{}), seen: map[string]time.Time{}, wanted: map[string]bool{},
+		changed: make(chan struct{}), seen: map[string]time.Time{},
 	}
 	f.opts.setDefaults()
-	start, err := f.secret(8)
-	if err != nil {
+	var err error
+	if f.holder, err = f.uuid(); err != nil {
 		return nil, err
 	}
-	err = f.update(context.Background(), func(tx *txn) error {
-		id, err := f.storeID(tx)
-		if err != nil {
-			return err
-		}
-		f.epoch = id + "." + start
-		lease, err := storedLease(tx)
-		f.lease.Store(lease)
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("starting on the store: %w", err)
-	}
 	return f, nil
-}
-
-// storeID reads the id of the store, which its first start gives it.
-func (f *Fleet) storeID(tx *txn) (string, error) {
-	id, err := tx.Meta(metaStoreID)
-	if err != nil || id != "" {
-		return id, err
-	}
-	if id, err = f.uuid(); err != nil {
-		return "", err
-	}
-	return id, tx.SetMeta(metaStoreID, id)
 }
 
 func (o *Options) setDefaults() {
@@ -131,12 +104,11 @@ func (o *Options) setDefaults() {
 	}
 }
 
-// StoreEpoch names this start on this store: "<store id>.<random>". When it changes, the manager lists and sends everything again.
-func (f *Fleet) StoreEpoch() string { return f.epoch }
+// StoreEpoch is that of the store. When it changes, the manager lists and sends everything again.
+func (f *Fleet) StoreEpoch() string { return f.store.Epoch() }
 
 // Words about the store.
 const (
-	metaStoreID    = "store-id"
 	metaLeaseEpoch = "lease-epoch"
 	// metaHistorySwept is the number of the last entry of history that the sweep has looked at.
 	metaHistorySwept = "history-swept"
@@ -231,6 +203,20 @@ func (t *txn) wakeAll(deviceID string) error {
 func (t *txn) wakeArtifact(key adminapi.Key) error {
 	t.woke = true
 	return t.WakeArtifact(key, t.now)
+}
+
+// Run tells those who wait for changes or work what other processes commit to the store, until ctx ends.
+func (f *Fleet) Run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-f.store.Announced():
+		}
+		signal(f.stale)
+		signal(f.work)
+		f.broadcast()
+	}
 }
 
 func (f *Fleet) broadcast() {

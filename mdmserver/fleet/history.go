@@ -135,7 +135,7 @@ func (f *Fleet) History(ctx context.Context, after int64, wait time.Duration, li
 }
 
 func (f *Fleet) historyAfter(ctx context.Context, after int64, limit int) (*adminapi.HistoryPage, error) {
-	page := &adminapi.HistoryPage{StoreEpoch: f.epoch, Next: after}
+	page := &adminapi.HistoryPage{StoreEpoch: f.StoreEpoch(), Next: after}
 	err := f.view(ctx, func(tx *txn) error {
 		last, err := tx.LastHistory()
 		if err != nil {

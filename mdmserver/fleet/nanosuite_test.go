@@ -21,12 +21,16 @@ import (
 // TestNanoMDMStoreSuite runs the suite that NanoMDM publishes for its storage backends.
 func TestNanoMDMStoreSuite(t *testing.T) {
 	suite, _ := runtime.FuncForPC(reflect.ValueOf(e2e.TestE2E).Pointer()).FileLine(0)
-	w := newWorld(t)
-	w.clock.now = time.Now() // the suite's certificates are of today
-	nano := &nanoStore{world: w, InMem: inmem.New(), ids: map[string]fleet.Identity{}, reports: map[string]fleet.Report{}, uuids: map[string]string{}}
-	w.Fleet = w.startFleet(nano)
-	t.Chdir(filepath.Dir(suite)) // it reads fixtures by relative path
-	e2e.TestE2E(t, t.Context(), nano)
+	for dialect, newWorld := range map[string]func(testing.TB) *world{"SQLite": newWorld, "PostgreSQL": newPostgresWorld} {
+		t.Run(dialect, func(t *testing.T) {
+			w := newWorld(t)
+			w.clock.now = time.Now() // the suite's certificates are of today
+			nano := &nanoStore{world: w, InMem: inmem.New(), ids: map[string]fleet.Identity{}, reports: map[string]fleet.Report{}, uuids: map[string]string{}}
+			w.Fleet = w.startFleet(nano)
+			t.Chdir(filepath.Dir(suite)) // it reads fixtures by relative path
+			e2e.TestE2E(t, t.Context(), nano)
+		})
+	}
 }
 
 // nanoStore puts NanoMDM's many small storage calls onto a Fleet, which makes one decision per request. Where the two worlds differ, it maps:

@@ -267,6 +267,8 @@ type ActionRow struct {
 	FinishedAt  time.Time
 	// Seq orders actions; the newest of a key is the one that was PUT last.
 	Seq int64
+	// WantedEpoch is the store epoch in which the manager last PUT a destructive action.
+	WantedEpoch string
 }
 
 // TargetRow is an action on one enrolment; PIN and Body are sealed.

@@ -11,14 +11,23 @@ import (
 type Store interface {
 	// View runs fn over one consistent snapshot. Nothing may be written in it.
 	View(ctx context.Context, fn func(Tx) error) error
+	// Contact reads what decides about a request of an Apple channel, in one statement.
+	Contact(ctx context.Context, q Contacted) (*ContactRow, error)
 	// Update runs fn alone among all updates and commits durably if it returns nil; otherwise nothing of it remains.
 	Update(ctx context.Context, fn func(Tx) error) error
+	// Epoch changes when what servers and manager remember of the store may not hold any more: none of them was there before, or it was restored, or a
+	// lagging copy took its place: "<store id>.<random>". Replicas on one store share it. It is empty until the store first answered.
+	Epoch() string
+	// Announced gets a value soon after another process committed an update; nil if there is no other.
+	Announced() <-chan struct{}
 	Close() error
 }
 
 // Tx is one transaction: small operations on rows, without any rule of the domain. Getters of a single row return nil if there is none.
 // Put writes the whole row, new or not. Lists that page are in ascending order of their key, after the given one.
 type Tx interface {
+	// Lease gives the holder the named work until then, unless another one has it at the time now.
+	Lease(name, holder string, now, until time.Time) (bool, error)
 	EnrolmentTx
 	DesiredTx
 	ActionTx
@@ -29,6 +38,8 @@ type Tx interface {
 
 // EnrolmentTx holds tokens, challenges, certificates, devices and channels.
 type EnrolmentTx interface {
+	// Claim reads what a certificate's claim to speak for a channel is judged by.
+	Claim(q Contacted) (*ClaimRows, error)
 	Token(key adminapi.Key) (*TokenRow, error)
 	TokenByHash(hash string) (*TokenRow, error)
 	Tokens(after string, limit int) ([]TokenRow, error)
@@ -112,6 +123,8 @@ type EnrolmentTx interface {
 
 // DesiredTx holds artifacts, assignments and what is on the channels.
 type DesiredTx interface {
+	// Work reads what waits for a channel.
+	Work(deviceID, channelID string) (*WorkRows, error)
 	Artifact(key adminapi.Key) (*ArtifactRow, error)
 	// ArtifactByIdentifier finds the artifact that owns the identifier in the scope; a withdrawn one owns nothing.
 	ArtifactByIdentifier(scope adminapi.Scope, identifier string) (*ArtifactRow, error)
@@ -160,8 +173,6 @@ type DesiredTx interface {
 	CountFailing(deviceID string) (int, error)
 
 	Record(channelID, identifier string) (*RecordRow, error)
-	// StrayRecords lists the records of a channel whose identifier no artifact assigned to the channel carries, nor has among its nodes.
-	StrayRecords(channelID string) ([]RecordRow, error)
 	PutRecord(RecordRow) error
 	DeleteRecord(channelID, identifier string) error
 	DeleteRecordsOf(artifact adminapi.Key) error
@@ -197,7 +208,8 @@ type ActionTx interface {
 	// OpenTargets lists the open targets of a device in the order of their actions, OpenTargetsOf those of an action.
 	OpenTargets(deviceID string) ([]TargetRow, error)
 	OpenTargetsOf(actionID string) ([]TargetRow, error)
-	HasOpenTargets(actionID string) (bool, error)
+	// FinishAction notes that the action is finished, if none of its targets is open.
+	FinishAction(actionID string, at time.Time) error
 	// OverdueTargets lists open targets whose deadline is over. UnansweredTargets lists delivered ones of these request types that
 	// were delivered before the given time.
 	OverdueTargets(now time.Time, limit int) ([]TargetRow, error)

@@ -18,11 +18,22 @@ const (
 	rememberUnused = 30 * 24 * time.Hour
 	// sweepBatch bounds the rows of one transaction of a sweep, so that devices never wait long for it.
 	sweepBatch = 500
+	// sweepLease is how long other replicas leave the sweep to the one that began it. It is longer than the time between sweeps, so that it stays with one.
+	sweepLease = 150 * time.Second
 )
 
 // Sweep does what only time brings about: deadlines, unanswered restarts, silent devices, due renewals, and forgetting. It is to be
-// called every minute or so.
+// called every minute or so, by all replicas: one of them does it.
 func (f *Fleet) Sweep(ctx context.Context) error {
+	mine := false
+	err := f.update(ctx, func(tx *txn) error {
+		var err error
+		mine, err = tx.Lease("sweep", f.holder, tx.now, tx.now.Add(sweepLease))
+		return err
+	})
+	if err != nil || !mine {
+		return err
+	}
 	var errs []error
 	for _, step := range []struct {
 		name string

@@ -28,6 +28,8 @@ import (
 // world is a Fleet on a real SQLite file, with a clock that tests turn and an encoder that writes deliveries as JSON.
 type world struct {
 	*fleet.Fleet
+	// open opens the store as a server does that starts.
+	open  func() (*store.Store, error)
 	t     testing.TB
 	ctx   context.Context
 	path  string
@@ -83,8 +85,16 @@ var params = fleet.EnrollmentParams{
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
+	path := filepath.Join(t.TempDir(), "fleet.db")
+	w := newWorldOn(t, func() (*store.Store, error) { return store.OpenSQLite(t.Context(), path) })
+	w.path = path
+	return w
+}
+
+func newWorldOn(t testing.TB, open func() (*store.Store, error)) *world {
+	t.Helper()
 	w := &world{
-		t: t, ctx: t.Context(), path: filepath.Join(t.TempDir(), "fleet.db"), enc: &encoder{broken: map[string]error{}},
+		t: t, ctx: t.Context(), open: open, enc: &encoder{broken: map[string]error{}},
 		clock: &clock{now: time.Date(2027, 1, 2, 3, 4, 5, 0, time.UTC)},
 	}
 	w.start()
@@ -94,10 +104,10 @@ func newWorld(t testing.TB) *world {
 	return w
 }
 
-// start opens the store as a server does that starts.
+// start does what a server does that starts.
 func (w *world) start() {
 	w.t.Helper()
-	st, err := store.OpenSQLite(w.ctx, w.path)
+	st, err := w.open()
 	w.must(err)
 	w.store = st
 	w.Fleet = w.startFleet(w.enc)

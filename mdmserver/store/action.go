@@ -11,9 +11,10 @@ import (
 
 var (
 	actions = table[fleet.ActionRow]{"actions", 1,
-		[]string{"id", "key", "spec_hash", "request_type", "command", "deadline", "created_at", "finished_at", "seq"},
+		[]string{"id", "key", "spec_hash", "request_type", "command", "deadline", "created_at", "finished_at", "seq", "wanted_epoch"},
 		func(r *fleet.ActionRow) []any {
-			return []any{&r.ID, &r.Key, &r.SpecHash, &r.RequestType, &r.Command, micros{&r.Deadline}, micros{&r.CreatedAt}, micros{&r.FinishedAt}, &r.Seq}
+			return []any{&r.ID, &r.Key, &r.SpecHash, &r.RequestType, &r.Command, micros{&r.Deadline}, micros{&r.CreatedAt}, micros{&r.FinishedAt}, &r.Seq,
+				&r.WantedEpoch}
 		}}
 	targets = table[fleet.TargetRow]{"targets", 2,
 		append([]string{"action_id", "device_id", "action_key", "enrollment_id", "request_type", "deadline", "seq", "state", "message", "delivered_at", "finished_at",
@@ -56,16 +57,16 @@ func (t *tx) Targets(actionID, after string, limit int) ([]fleet.TargetRow, erro
 func (t *tx) PutTarget(r fleet.TargetRow) error { return targets.put(t, r) }
 
 func (t *tx) OpenTargets(deviceID string) ([]fleet.TargetRow, error) {
-	return targets.list(t, "device_id = $1 AND finished_at = 0 ORDER BY seq", deviceID)
+	return targets.list(t, openTargets, deviceID)
 }
 
 func (t *tx) OpenTargetsOf(actionID string) ([]fleet.TargetRow, error) {
 	return targets.list(t, "action_id = $1 AND finished_at = 0 ORDER BY device_id", actionID)
 }
 
-func (t *tx) HasOpenTargets(actionID string) (bool, error) {
-	n, err := t.number("SELECT COUNT(*) FROM (SELECT 1 FROM targets WHERE action_id = $1 AND finished_at = 0 LIMIT 1) AS one", actionID)
-	return n > 0, err
+func (t *tx) FinishAction(actionID string, at time.Time) error {
+	return t.exec("UPDATE actions SET finished_at = $2 WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM targets WHERE action_id = $1 AND finished_at = 0)",
+		actionID, toMicros(at))
 }
 
 func (t *tx) OverdueTargets(now time.Time, limit int) ([]fleet.TargetRow, error) {
@@ -83,21 +84,15 @@ func (t *tx) UnansweredTargets(requestTypes []string, deliveredBefore time.Time,
 }
 
 func (t *tx) TargetCounts(actionID string) (map[adminapi.TargetState]int, error) {
-	rows, err := t.QueryContext(t.ctx, "SELECT state, COUNT(*) FROM targets WHERE action_id = $1 GROUP BY state", actionID)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
 	counts := map[adminapi.TargetState]int{}
-	for rows.Next() {
+	err := t.each("SELECT state, COUNT(*) FROM targets WHERE action_id = $1 GROUP BY state", []any{actionID}, func(r rows) error {
 		var state adminapi.TargetState
 		var n int
-		if err := rows.Scan(&state, &n); err != nil {
-			return nil, err
-		}
+		err := r.Scan(&state, &n)
 		counts[state] = n
-	}
-	return counts, rows.Err()
+		return err
+	})
+	return counts, err
 }
 
 func (t *tx) LatestTargets(actionID string, limit int) ([]fleet.TargetRow, error) {

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/kubemdm/kubemdm/internal/adminapi"
@@ -61,7 +60,7 @@ func (t *tx) DeleteArtifact(key adminapi.Key) error {
 // ArtifactCounts groups by device, since one with several user channels counts by its worst.
 func (t *tx) ArtifactCounts(key adminapi.Key) (fleet.ArtifactCounts, error) {
 	var c fleet.ArtifactCounts
-	err := t.QueryRowContext(t.ctx, `SELECT
+	_, err := t.scan(`SELECT
 			(SELECT COUNT(*) FROM assignments x JOIN devices d ON d.id = x.device_id WHERE x.artifact_key = $1 AND d.intent <> 'Ignore'),
 			COALESCE(SUM(CASE WHEN worst = 0 THEN 1 ELSE 0 END), 0),
 			COALESCE(SUM(CASE WHEN worst = 2 THEN 1 ELSE 0 END), 0),
@@ -71,36 +70,38 @@ func (t *tx) ArtifactCounts(key adminapi.Key) (fleet.ArtifactCounts, error) {
 				AND NOT EXISTS (SELECT 1 FROM states s WHERE s.channel_id = r.channel_id AND s.artifact_key = r.artifact_key))
 		FROM (SELECT MAX(CASE s.outcome WHEN 'Failed' THEN 3 WHEN 'NotNow' THEN 2 WHEN 'Pending' THEN 1 ELSE 0 END) AS worst
 			FROM states s JOIN devices d ON d.id = s.device_id
-			WHERE s.artifact_key = $1 AND d.intent <> 'Ignore' GROUP BY s.device_id) AS by_device`, key).
-		Scan(&c.Targeted, &c.Installed, &c.NotNow, &c.Failed, &c.Removing)
+			WHERE s.artifact_key = $1 AND d.intent <> 'Ignore' GROUP BY s.device_id) AS by_device`, []any{key},
+		&c.Targeted, &c.Installed, &c.NotNow, &c.Failed, &c.Removing)
 	return c, err
 }
 
 func (t *tx) AssignmentsOf(deviceID string) ([]adminapi.Key, error) {
-	return t.keys("SELECT artifact_key FROM assignments WHERE device_id = $1 ORDER BY artifact_key", deviceID)
+	return column[adminapi.Key](t, "SELECT artifact_key FROM assignments WHERE device_id = $1 ORDER BY artifact_key", deviceID)
 }
 
 func (t *tx) RecordedArtifacts(deviceID string) ([]adminapi.Key, error) {
-	return t.keys(`SELECT DISTINCT r.artifact_key FROM channels c JOIN records r ON r.channel_id = c.id
+	return column[adminapi.Key](t, `SELECT DISTINCT r.artifact_key FROM channels c JOIN records r ON r.channel_id = c.id
 		WHERE c.device_id = $1 ORDER BY r.artifact_key`, deviceID)
 }
 
-// keys reads a single column of keys.
-func (t *tx) keys(query string, args ...any) ([]adminapi.Key, error) {
-	rows, err := t.QueryContext(t.ctx, query, args...)
-	if err != nil {
-		return nil, fmt.Errorf("listing keys: %w", err)
-	}
-	defer rows.Close()
-	var keys []adminapi.Key
-	for rows.Next() {
-		var k adminapi.Key
-		if err := rows.Scan(&k); err != nil {
-			return nil, fmt.Errorf("reading a key: %w", err)
-		}
-		keys = append(keys, k)
-	}
-	return keys, rows.Err()
+// Conditions of what waits for a device or a channel. A record is a stray if no artifact assigned to its channel has its identifier, or a node of it.
+const (
+	openTargets  = "device_id = $1 AND finished_at = 0 ORDER BY seq"
+	openStates   = "channel_id = $1 AND outcome IN ('Pending', 'NotNow') ORDER BY artifact_key"
+	strayRecords = `channel_id = $1 AND NOT EXISTS (
+		SELECT 1 FROM states s JOIN artifacts a ON a.key = s.artifact_key
+		WHERE s.channel_id = records.channel_id AND (a.identifier = records.identifier
+			OR EXISTS (SELECT 1 FROM artifact_nodes n WHERE n.artifact_key = a.key AND n.loc_uri = records.identifier))) ORDER BY identifier`
+)
+
+// Work reads the three lists together.
+func (t *tx) Work(deviceID, channelID string) (*fleet.WorkRows, error) {
+	w := &fleet.WorkRows{}
+	err := t.read(
+		targets.all(&w.Targets, openTargets, deviceID),
+		records.all(&w.Strays, strayRecords, channelID),
+		states.all(&w.Open, openStates, channelID))
+	return w, err
 }
 
 func (t *tx) PutAssignment(deviceID string, artifact adminapi.Key) error {
@@ -120,7 +121,7 @@ func (t *tx) State(channelID string, artifact adminapi.Key) (*fleet.StateRow, er
 }
 
 func (t *tx) OpenStates(channelID string) ([]fleet.StateRow, error) {
-	return states.list(t, "channel_id = $1 AND outcome IN ('Pending', 'NotNow') ORDER BY artifact_key", channelID)
+	return states.list(t, openStates, channelID)
 }
 
 func (t *tx) PutState(r fleet.StateRow) error { return states.put(t, r) }
@@ -174,13 +175,6 @@ func (t *tx) CountFailing(deviceID string) (int, error) {
 
 func (t *tx) Record(channelID, identifier string) (*fleet.RecordRow, error) {
 	return records.get(t, "channel_id = $1 AND identifier = $2", channelID, identifier)
-}
-
-func (t *tx) StrayRecords(channelID string) ([]fleet.RecordRow, error) {
-	return records.list(t, `channel_id = $1 AND NOT EXISTS (
-		SELECT 1 FROM states s JOIN artifacts a ON a.key = s.artifact_key
-		WHERE s.channel_id = records.channel_id AND (a.identifier = records.identifier
-			OR EXISTS (SELECT 1 FROM artifact_nodes n WHERE n.artifact_key = a.key AND n.loc_uri = records.identifier))) ORDER BY identifier`, channelID)
 }
 
 func (t *tx) PutRecord(r fleet.RecordRow) error { return records.put(t, r) }

@@ -87,6 +87,17 @@ func (t *tx) DeleteUnusedEnrollments(issuedBefore time.Time) error {
 	return t.exec("DELETE FROM enrollments WHERE device_id = '' AND issued_at < $1", toMicros(issuedBefore))
 }
 
+// Claim reads the four rows together.
+func (t *tx) Claim(q fleet.Contacted) (*fleet.ClaimRows, error) {
+	c := &fleet.ClaimRows{}
+	err := t.read(
+		devices.one(&c.Device, "id = $1", q.DeviceID),
+		identities.one(&c.Identity, "fingerprint = $1", q.Fingerprint),
+		enrollments.one(&c.Enrollment, "id = COALESCE(NULLIF($1, ''), (SELECT i.enrollment_id FROM identities i WHERE i.fingerprint = $2))", q.EnrollmentID, q.Fingerprint),
+		channels.one(&c.Channel, "id = $1", q.ChannelID))
+	return c, err
+}
+
 func (t *tx) Identity(fingerprint string) (*fleet.IdentityRow, error) {
 	return identities.get(t, "fingerprint = $1", fingerprint)
 }
@@ -151,13 +162,9 @@ func (t *tx) RenewableDevices(now time.Time, limit int) ([]fleet.DeviceRow, erro
 
 func (t *tx) FleetCounts() (fleet.FleetCounts, error) {
 	var c fleet.FleetCounts
-	err := t.QueryRowContext(t.ctx, `SELECT COUNT(*), COALESCE(SUM(CASE WHEN silent THEN 0 ELSE 1 END), 0) FROM devices
-		WHERE state = 'Enrolled'`).Scan(&c.Enrolled, &c.Responding)
-	if err != nil {
-		return c, err
-	}
-	behind, err := t.number("SELECT COUNT(DISTINCT device_id) FROM channels WHERE enabled AND wake_at > 0")
-	c.Behind = int(behind)
+	_, err := t.scan(`SELECT COUNT(*), COALESCE(SUM(CASE WHEN silent THEN 0 ELSE 1 END), 0),
+			(SELECT COUNT(DISTINCT device_id) FROM channels WHERE enabled AND wake_at > 0)
+		FROM devices WHERE state = 'Enrolled'`, nil, &c.Enrolled, &c.Responding, &c.Behind)
 	return c, err
 }
 

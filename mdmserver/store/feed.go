@@ -1,8 +1,6 @@
 package store
 
 import (
-	"database/sql"
-	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -17,8 +15,7 @@ var dirty = table[fleet.DirtyRow]{"dirty", 2,
 
 func (t *tx) Meta(name string) (string, error) {
 	var v string
-	err := t.QueryRowContext(t.ctx, "SELECT value FROM meta WHERE name = $1", name).Scan(&v)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+	if _, err := t.scan("SELECT value FROM meta WHERE name = $1", []any{name}, &v); err != nil {
 		return "", fmt.Errorf("reading meta: %w", err)
 	}
 	return v, nil
@@ -28,8 +25,19 @@ func (t *tx) SetMeta(name, value string) error {
 	return t.exec("INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value", name, value)
 }
 
+// versionsAtOnce is how many versions a transaction takes from the sequence: most need a few.
+const versionsAtOnce = 8
+
 func (t *tx) NextVersion() (int64, error) {
-	return t.number("UPDATE sequence SET value = value + 1 WHERE one = 1 RETURNING value")
+	if t.next == t.taken {
+		taken, err := t.number("UPDATE sequence SET value = value + $1 WHERE one = 1 RETURNING value", versionsAtOnce)
+		if err != nil {
+			return 0, err
+		}
+		t.next, t.taken = taken-versionsAtOnce, taken
+	}
+	t.next++
+	return t.next, nil
 }
 
 func (t *tx) PutDirty(r fleet.DirtyRow) error {

@@ -52,8 +52,9 @@ var (
 	// leaving counts the nodes of an artifact for Windows as one, which its key identifies.
 	leaving = table[fleet.ProgressRow]{"records r JOIN devices d ON d.id = r.device_id", 0,
 		[]string{
-			"1", "CASE d.platform WHEN 'Windows' THEN r.artifact_key ELSE MIN(r.identifier) END", "r.channel_id", "r.artifact_key", "r.device_id", "MAX(r.digest)", "''", "''", "0",
-			"MAX(r.offer)", "MAX(r.command_uuid)", "MAX(r.attempts)", "MAX(r.next_attempt)", "d.last_seen", responding,
+			"1", "CASE MIN(d.platform) WHEN 'Windows' THEN MIN(r.artifact_key) ELSE MIN(r.identifier) END", "r.channel_id", "MIN(r.artifact_key)", "MIN(r.device_id)",
+			"MAX(r.digest)", "''", "''", "0", "MAX(r.offer)", "MAX(r.command_uuid)", "MAX(r.attempts)", "MAX(r.next_attempt)", "MIN(d.last_seen)",
+			"MIN(CASE WHEN " + responding + " THEN 1 ELSE 0 END) = 1",
 		}, progressFields}
 	unreached = table[fleet.ProgressRow]{"assignments x JOIN devices d ON d.id = x.device_id", 0,
 		[]string{"2", "''", "''", "x.artifact_key", "x.device_id", "''", "''", "''", "0", "''", "''", "0", "0", "d.last_seen", responding}, progressFields}

@@ -2,9 +2,9 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"io/fs"
+	"path"
 	"strconv"
 	"strings"
 )
@@ -19,76 +19,70 @@ const (
 // unnoticed begins a migration that a program without it does not notice: new tables, and columns with defaults.
 const unnoticed = "-- unnoticed"
 
-// migrate brings the schema up to the newest of the migrations, files named NNNN_words.sql, each in a transaction of its own. A migration
+// migrate brings the schema up to the newest of the migrations in a folder, files named NNNN_words.sql, each in a transaction of its own. A migration
 // only ever adds: the version before runs beside it during a roll-out, and what it no longer uses is dropped one version later.
-func migrate(ctx context.Context, db *sql.DB, migrations fs.FS) error {
-	for _, table := range []string{versions, extensions} {
-		if _, err := db.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS "+table+" (version INTEGER PRIMARY KEY)"); err != nil {
-			return fmt.Errorf("reading the schema version: %w", err)
+func (s *Store) migrate(ctx context.Context, migrations fs.FS, folder string) error {
+	err := s.run(ctx, true, func(t *tx) error {
+		for _, table := range []string{versions, extensions} {
+			if err := t.exec("CREATE TABLE IF NOT EXISTS " + table + " (version INTEGER PRIMARY KEY)"); err != nil {
+				return fmt.Errorf("reading the schema version: %w", err)
+			}
 		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
-	names, err := fs.Glob(migrations, "*.sql")
+	names, err := fs.Glob(migrations, folder+"/*.sql")
 	if err != nil {
 		return fmt.Errorf("listing migrations: %w", err)
 	}
 	newest := 0
 	for _, name := range names {
-		if newest, err = strconv.Atoi(strings.SplitN(name, "_", 2)[0]); err != nil {
+		if newest, err = strconv.Atoi(strings.SplitN(path.Base(name), "_", 2)[0]); err != nil {
 			return fmt.Errorf("migration %s has no number: %w", name, err)
 		}
 		text, err := fs.ReadFile(migrations, name)
 		if err != nil {
 			return fmt.Errorf("reading migration %s: %w", name, err)
 		}
-		if err := apply(ctx, db, newest, string(text)); err != nil {
+		if err := s.run(ctx, true, func(t *tx) error { return t.apply(newest, string(text)) }); err != nil {
 			return fmt.Errorf("migration %s: %w", name, err)
 		}
 	}
-	version, err := highest(ctx, db, versions)
-	if err != nil {
+	return s.run(ctx, false, func(t *tx) error {
+		version, err := t.highest(versions)
+		if err == nil && version > newest {
+			err = fmt.Errorf("the store has schema version %d and this program knows %d only: run the newer version again, or restore a backup made before it", version, newest)
+			return &Outage{reasonNewerSchema, err.Error(), err}
+		}
 		return err
-	}
-	if version > newest {
-		return fmt.Errorf("the store has schema version %d and this program knows %d only: run the newer version again, or restore a backup made before it", version, newest)
-	}
-	return nil
+	})
 }
 
 // apply runs one migration unless it, or a later one, has run. The check is inside the transaction: two replicas may start at once.
-func apply(ctx context.Context, db *sql.DB, number int, text string) error {
-	tx, err := db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback() //nolint:errcheck // after a commit there is nothing to roll back
+func (t *tx) apply(number int, text string) error {
 	table := versions
 	if strings.HasPrefix(text, unnoticed) {
 		table = extensions
 	}
 	for _, done := range []string{versions, extensions} {
-		version, err := highest(ctx, tx, done)
+		version, err := t.highest(done)
 		if err != nil || version >= number {
 			return err
 		}
 	}
-	if _, err := tx.ExecContext(ctx, text); err != nil {
+	if _, err := t.ExecContext(t.ctx, text); err != nil {
 		return err
 	}
-	if _, err := tx.ExecContext(ctx, "INSERT INTO "+table+" (version) VALUES ($1)", number); err != nil {
-		return err
-	}
-	return tx.Commit()
-}
-
-type querier interface {
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+	return t.exec("INSERT INTO "+table+" (version) VALUES ($1)", number)
 }
 
 // highest is the highest number in a table of migrations.
-func highest(ctx context.Context, q querier, table string) (int, error) {
-	var version int
-	if err := q.QueryRowContext(ctx, "SELECT COALESCE(MAX(version), 0) FROM "+table).Scan(&version); err != nil {
+func (t *tx) highest(table string) (int, error) {
+	n, err := t.number("SELECT COALESCE(MAX(version), 0) FROM " + table)
+	if err != nil {
 		return 0, fmt.Errorf("reading the schema version: %w", err)
 	}
-	return version, nil
+	return int(n), nil
 }

@@ -72,9 +72,10 @@ func TestStoreOfANewerVersionIsRefused(t *testing.T) {
 // The schema version is what older programs refuse a store for: it stays where it is as long as they can go on, so that a release can be rolled back.
 func TestAnOlderProgramGoesOnWithTheStore(t *testing.T) {
 	const sinceRelease010 = 3
-	s := open(t, filepath.Join(t.TempDir(), "fleet.db"))
-	if version, err := s.SchemaVersion(t.Context()); err != nil || version != sinceRelease010 {
-		t.Errorf("the schema version is %d, %v: programs that know %d refuse the store", version, err, sinceRelease010)
+	for _, s := range []*store.Store{open(t, filepath.Join(t.TempDir(), "fleet.db")), storetest.Postgres(t)} {
+		if version, err := s.SchemaVersion(t.Context()); err != nil || version != sinceRelease010 {
+			t.Errorf("the schema version is %d, %v: programs that know %d refuse the store", version, err, sinceRelease010)
+		}
 	}
 }
 

@@ -3,57 +3,122 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/kubemdm/kubemdm/mdmserver/fleet"
 )
 
 // dialect is what differs between databases.
 type dialect interface {
-	// unavailable says whether the error comes from the medium, so that the same call may succeed later.
-	unavailable(error) bool
+	// begin begins a transaction: of a reader, which sees one snapshot, or of the one writer.
+	begin(ctx context.Context, write bool) (transaction, error)
+	// outage says what is wrong if the error comes from the medium, so that the same call may succeed later, and nil otherwise.
+	outage(err error) *Outage
 }
 
-// Store is a fleet.Store in SQL. One connection writes, so updates are serial; readers see snapshots beside it.
+// session is where statements run.
+type session interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// transaction ends with Commit or Rollback, which does nothing after the other.
+type transaction interface {
+	session
+	Commit() error
+	Rollback() error
+}
+
+// Store is a fleet.Store in SQL. Updates are serial; readers see snapshots beside them.
 type Store struct {
-	dialect dialect
+	dialect
 	writer  *sql.DB
 	readers *sql.DB
+	// epoch returns what Epoch does, announced is nil if no other process writes.
+	epoch     func() string
+	announced chan struct{}
+	// limit bounds a transaction, if it is not 0.
+	limit time.Duration
+	// shut ends what runs beside the transactions; nil if nothing does.
+	shut func()
+	// pool is what writer and readers share in PostgreSQL.
+	pool *pgxpool.Pool
 }
 
 var _ fleet.Store = (*Store)(nil)
 
 // tx is a fleet.Tx.
 type tx struct {
-	*sql.Tx
+	session
 	ctx context.Context
+	// next and taken are the last version that was given away and the last that is taken from the sequence.
+	next, taken int64
 }
 
 var _ fleet.Tx = (*tx)(nil)
 
 // View runs fn over one snapshot.
 func (s *Store) View(ctx context.Context, fn func(fleet.Tx) error) error {
-	return s.run(ctx, s.readers, &sql.TxOptions{ReadOnly: true}, fn)
+	return s.bounded(ctx, false, fn)
 }
 
-// Update runs fn in the one writing transaction. It is committed to the medium when Update returns nil.
+// attempts is how often an update is run at most if it is rolled back because of somebody else's locks.
+const attempts = 3
+
+// Update runs fn in the one writing transaction. It is committed to the medium when Update returns nil. fn runs again if it certainly came to nothing.
 func (s *Store) Update(ctx context.Context, fn func(fleet.Tx) error) error {
-	return s.run(ctx, s.writer, nil, fn)
+	var err error
+	for range attempts {
+		if err = s.bounded(ctx, true, fn); reasonOf(err) != reasonConflict {
+			break
+		}
+	}
+	return err
 }
 
-func (s *Store) run(ctx context.Context, db *sql.DB, opts *sql.TxOptions, fn func(fleet.Tx) error) error {
-	t, err := db.BeginTx(ctx, opts)
+// bounded runs a transaction of a caller, for the limit at most.
+func (s *Store) bounded(ctx context.Context, write bool, fn func(fleet.Tx) error) error {
+	limited := ctx
+	if s.limit > 0 {
+		var cancel context.CancelFunc
+		limited, cancel = context.WithTimeout(ctx, s.limit)
+		defer cancel()
+	}
+	err := s.run(limited, write, func(t *tx) error { return fn(t) })
+	if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
+		err = s.classify(err)
+	}
+	return err
+}
+
+// Epoch is that of the store.
+func (s *Store) Epoch() string { return s.epoch() }
+
+// Announced gets a value soon after another process committed an update.
+func (s *Store) Announced() <-chan struct{} { return s.announced }
+
+func (s *Store) run(ctx context.Context, write bool, fn func(*tx) error) error {
+	t, err := s.begin(ctx, write)
 	if err != nil {
-		return s.classify(fmt.Errorf("beginning a transaction: %w", err))
+		return s.fail(ctx, fmt.Errorf("beginning a transaction: %w", err))
 	}
 	defer t.Rollback() //nolint:errcheck // after a commit there is nothing to roll back, and a failed one leaves nothing behind
-	if err = fn(&tx{Tx: t, ctx: ctx}); err == nil {
+	if err = fn(&tx{session: t, ctx: ctx}); err == nil {
 		if err = t.Commit(); err == nil {
 			return nil
 		}
 		err = fmt.Errorf("committing: %w", err)
 	}
-	if ctx.Err() != nil { // it rolls the transaction back under our feet, whatever the next statement calls that
+	return s.fail(ctx, err)
+}
+
+// fail returns why a transaction failed. The end of its context rolls it back under our feet, whatever the next statement calls that.
+func (s *Store) fail(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	return s.classify(err)
@@ -61,17 +126,23 @@ func (s *Store) run(ctx context.Context, db *sql.DB, opts *sql.TxOptions, fn fun
 
 // classify adds fleet.ErrUnavailable to errors of the medium.
 func (s *Store) classify(err error) error {
-	if s.dialect.unavailable(err) {
-		return fmt.Errorf("%w: %w", fleet.ErrUnavailable, err)
+	if known := (*Outage)(nil); errors.As(err, &known) {
+		return err
+	}
+	if outage := s.outage(err); outage != nil {
+		return outage
 	}
 	return err
 }
 
 // Close waits for running transactions and closes the database.
 func (s *Store) Close() error {
-	err := s.readers.Close()
-	if werr := s.writer.Close(); werr != nil {
-		err = werr
+	err := errors.Join(s.readers.Close(), s.writer.Close())
+	if s.pool != nil {
+		s.pool.Close()
+	}
+	if s.shut != nil {
+		s.shut()
 	}
 	if err != nil {
 		return fmt.Errorf("closing the store: %w", err)
@@ -81,6 +152,9 @@ func (s *Store) Close() error {
 
 // exec runs a statement that returns no rows.
 func (t *tx) exec(query string, args ...any) error {
+	if p, ok := t.session.(pipeline); ok {
+		return p.later(query, args)
+	}
 	if _, err := t.ExecContext(t.ctx, query, args...); err != nil {
 		return fmt.Errorf("writing: %w", err)
 	}
@@ -90,7 +164,7 @@ func (t *tx) exec(query string, args ...any) error {
 // number reads a single number.
 func (t *tx) number(query string, args ...any) (int64, error) {
 	var n int64
-	if err := t.QueryRowContext(t.ctx, query, args...).Scan(&n); err != nil {
+	if _, err := t.scan(query, args, &n); err != nil {
 		return 0, fmt.Errorf("counting: %w", err)
 	}
 	return n, nil

@@ -1,10 +1,8 @@
 package store
 
 import (
-	"database/sql"
 	"database/sql/driver"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -22,36 +20,45 @@ type table[T any] struct {
 
 // get returns the first row for which the condition holds, nil if there is none.
 func (t *table[T]) get(tx *tx, where string, args ...any) (*T, error) {
-	var row T
-	err := tx.QueryRowContext(tx.ctx, t.selectFrom()+where, args...).Scan(t.fields(&row)...)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading a row of %s: %w", t.name, err)
-	}
-	return &row, nil
+	var row *T
+	err := tx.read(t.one(&row, where, args...))
+	return row, err
+}
+
+// one reads into row what get returns.
+func (t *table[T]) one(row **T, where string, args ...any) statement {
+	return statement{t.selectFrom() + where, args, func(r rows) error {
+		if !r.Next() {
+			return nil
+		}
+		var found T
+		if err := r.Scan(t.fields(&found)...); err != nil {
+			return fmt.Errorf("reading a row of %s: %w", t.name, err)
+		}
+		*row = &found
+		return nil
+	}}
 }
 
 // list returns the rows for which the condition holds. The condition may end in ORDER BY and LIMIT.
 func (t *table[T]) list(tx *tx, where string, args ...any) ([]T, error) {
-	rows, err := tx.QueryContext(tx.ctx, t.selectFrom()+where, args...)
-	if err != nil {
-		return nil, fmt.Errorf("listing %s: %w", t.name, err)
-	}
-	defer rows.Close()
 	var out []T
-	for rows.Next() {
-		var row T
-		if err := rows.Scan(t.fields(&row)...); err != nil {
-			return nil, fmt.Errorf("reading a row of %s: %w", t.name, err)
+	err := tx.read(t.all(&out, where, args...))
+	return out, err
+}
+
+// all reads into out what list returns.
+func (t *table[T]) all(out *[]T, where string, args ...any) statement {
+	return statement{t.selectFrom() + where, args, func(r rows) error {
+		for r.Next() {
+			var row T
+			if err := r.Scan(t.fields(&row)...); err != nil {
+				return fmt.Errorf("reading a row of %s: %w", t.name, err)
+			}
+			*out = append(*out, row)
 		}
-		out = append(out, row)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("listing %s: %w", t.name, err)
-	}
-	return out, nil
+		return nil
+	}}
 }
 
 // put inserts the row or replaces the one with its key.

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/kubemdm/kubemdm/internal/adminapi"
@@ -60,37 +59,18 @@ const agentViews = `SELECT a.node_key_hash,
 	WHERE $1 = '' OR a.node_key_hash = $1`
 
 func (t *tx) AgentViews(nodeKeyHash string) ([]fleet.AgentView, error) {
-	rows, err := t.QueryContext(t.ctx, agentViews, nodeKeyHash)
-	if err != nil {
-		return nil, fmt.Errorf("listing agents: %w", err)
-	}
-	defer rows.Close()
 	var views []fleet.AgentView
-	for rows.Next() {
+	err := t.each(agentViews, []any{nodeKeyHash}, func(r rows) error {
 		var v fleet.AgentView
-		if err := rows.Scan(&v.NodeKeyHash, &v.Enroll, &v.Unenroll, micros{&v.WakeAt}); err != nil {
-			return nil, fmt.Errorf("reading an agent: %w", err)
-		}
+		err := r.Scan(&v.NodeKeyHash, &v.Enroll, &v.Unenroll, micros{&v.WakeAt})
 		views = append(views, v)
-	}
-	return views, rows.Err()
+		return err
+	})
+	return views, err
 }
 
 func (t *tx) Nodes(artifact adminapi.Key) ([]string, error) {
-	rows, err := t.QueryContext(t.ctx, "SELECT loc_uri FROM artifact_nodes WHERE artifact_key = $1 ORDER BY loc_uri", artifact)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var nodes []string
-	for rows.Next() {
-		var node string
-		if err := rows.Scan(&node); err != nil {
-			return nil, err
-		}
-		nodes = append(nodes, node)
-	}
-	return nodes, rows.Err()
+	return column[string](t, "SELECT loc_uri FROM artifact_nodes WHERE artifact_key = $1 ORDER BY loc_uri", artifact)
 }
 
 func (t *tx) PutNodes(artifact adminapi.Key, nodes []string) error {

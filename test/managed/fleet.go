@@ -72,8 +72,9 @@ func (f *Fleet) start() {
 	})
 }
 
-func (f *Fleet) info(context.Context) (*adminapi.Info, error) {
-	return &adminapi.Info{Version: "test", StoreEpoch: f.StoreEpoch(), LeaseEpoch: f.LeaseEpoch()}, nil
+func (f *Fleet) info(ctx context.Context) (*adminapi.Info, error) {
+	lease, err := f.LeaseEpoch(ctx)
+	return &adminapi.Info{Version: "test", StoreEpoch: f.StoreEpoch(), LeaseEpoch: lease}, err
 }
 
 // Stop ends the server; its store stays.

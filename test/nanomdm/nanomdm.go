@@ -21,8 +21,11 @@ import (
 	"text/template"
 	"time"
 
+	"github.com/micromdm/nanomdm/storage/pgsql"
+
 	"github.com/kubemdm/kubemdm/test/devicesim"
 	"github.com/kubemdm/kubemdm/test/pki"
+	"github.com/kubemdm/kubemdm/test/postgres"
 	"github.com/kubemdm/kubemdm/test/serverfiles"
 )
 
@@ -35,13 +38,24 @@ const (
 // Server is a real NanoMDM behind a proxy that ends TLS, as it is run in production, with the CA that issued its devices' certificates.
 type Server struct {
 	t     testing.TB
-	db    *postgres
+	db    *postgres.Cluster
 	proxy *httptest.Server
 	// CA issued the certificates of its devices; Keys are those of the devices.
 	CA   *pki.CA
 	Keys *devicesim.KeyPool
 	// ServerURL and CheckInURL stand in its enrolment profile.
 	ServerURL, CheckInURL string
+}
+
+const databaseName = "nanomdm"
+
+// database is a PostgreSQL with NanoMDM's database.
+func database(t testing.TB) *postgres.Cluster {
+	t.Helper()
+	c := postgres.Start(t, postgres.Options{})
+	c.Exec("postgres", "CREATE DATABASE "+databaseName)
+	c.Exec(databaseName, pgsql.Schema)
+	return c
 }
 
 // build makes the program from its module.
@@ -61,7 +75,7 @@ func build(t testing.TB) string {
 // Start runs a NanoMDM with the paths of its default setup, or with a path of its own for check-ins.
 func Start(t testing.TB, files *serverfiles.Files, checkIn bool) *Server {
 	t.Helper()
-	n := &Server{t: t, db: newPostgres(t), CA: pki.NewIdentityCA(t, "nanomdm scep"), Keys: devicesim.NewKeyPool(4)}
+	n := &Server{t: t, db: database(t), CA: pki.NewIdentityCA(t, "nanomdm scep"), Keys: devicesim.NewKeyPool(4)}
 	n.ServerURL = "https://" + serverfiles.Host + "/mdm"
 	n.CheckInURL = n.ServerURL
 	listen, err := net.Listen("tcp", "127.0.0.1:0")
@@ -70,7 +84,7 @@ func Start(t testing.TB, files *serverfiles.Files, checkIn bool) *Server {
 	must(t, listen.Close())
 	caFile := filepath.Join(t.TempDir(), "ca.pem")
 	must(t, os.WriteFile(caFile, n.CA.CertPEM(), 0o600))
-	args := []string{"-listen", address, "-storage", "pgsql", "-storage-dsn", n.db.dsn("nanomdm"), "-ca", caFile, "-api", "key"}
+	args := []string{"-listen", address, "-storage", "pgsql", "-storage-dsn", n.db.DSN(databaseName), "-ca", caFile, "-api", "key"}
 	if checkIn {
 		n.CheckInURL = "https://" + serverfiles.Host + "/checkin"
 		args = append(args, "-checkin")
@@ -87,7 +101,7 @@ func Start(t testing.TB, files *serverfiles.Files, checkIn bool) *Server {
 			t.Logf("NanoMDM's log:\n%s", log.String())
 		}
 	})
-	eventually(t, "NanoMDM to answer", func(ctx context.Context) bool {
+	postgres.Eventually(t, "NanoMDM to answer", func(ctx context.Context) bool {
 		conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 		if err != nil {
 			return false
@@ -153,10 +167,17 @@ func (n *Server) Profile(sign bool) []byte {
 func (n *Server) Address() string { return n.proxy.Listener.Addr().String() }
 
 // DSN is the address of its database, and that of an empty one beside it.
-func (n *Server) DSN() (own, empty string) { return n.db.dsn("nanomdm"), n.db.dsn("postgres") }
+func (n *Server) DSN() (own, empty string) { return n.db.DSN(databaseName), n.db.DSN("postgres") }
 
 // Exec changes its database by hand.
 func (n *Server) Exec(sql string, args ...any) {
 	n.t.Helper()
-	n.db.exec(sql, args...)
+	n.db.Exec(databaseName, sql, args...)
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
 }

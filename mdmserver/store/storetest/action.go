@@ -50,8 +50,10 @@ func (s *suite) targets() {
 		want(s, get[[]fleet.TargetRow](s)(tx.OpenTargets("A")), targetName, "1 A", "2 A")
 		want(s, get[[]fleet.TargetRow](s)(tx.OpenTargets("E")), targetName)
 		want(s, get[[]fleet.TargetRow](s)(tx.OpenTargetsOf("1")), targetName, "1 A", "1 B", "1 C", "1 D")
-		if one, three := get[bool](s)(tx.HasOpenTargets("1")), get[bool](s)(tx.HasOpenTargets("3")); !one || three {
-			s.Errorf("open targets: %v, %v", one, three)
+		s.must(tx.FinishAction("1", now))
+		s.must(tx.FinishAction("3", now))
+		if one, three := get[*fleet.ActionRow](s)(tx.ActionByID("1")), get[*fleet.ActionRow](s)(tx.ActionByID("3")); !one.FinishedAt.IsZero() || !three.FinishedAt.Equal(now) {
+			s.Errorf("an action with open targets and one without: %+v, %+v", one, three)
 		}
 		want(s, get[[]fleet.TargetRow](s)(tx.OverdueTargets(now, 10)), targetName, "2 A")
 		want(s, get[[]fleet.TargetRow](s)(tx.UnansweredTargets([]string{"R", "S"}, now, 10)), targetName, "1 B", "1 A")

@@ -142,15 +142,15 @@ func (s *suite) records() {
 		s.record(tx, "A", "A", "z", "p")
 		s.record(tx, "A", "A", "y", "gone")
 		s.record(tx, "A:ann", "A", "p", "p") // not assigned on this channel
-		want(s, get[[]fleet.RecordRow](s)(tx.StrayRecords("A")), recordName, "A y", "A z")
-		want(s, get[[]fleet.RecordRow](s)(tx.StrayRecords("A:ann")), recordName, "A:ann p")
+		want(s, get[*fleet.WorkRows](s)(tx.Work("", "A")).Strays, recordName, "A y", "A z")
+		want(s, get[*fleet.WorkRows](s)(tx.Work("", "A:ann")).Strays, recordName, "A:ann p")
 		want(s, get[[]adminapi.Key](s)(tx.RecordedArtifacts("A")), func(k adminapi.Key) string { return string(k) }, "another", "gone", "p")
 		if n := get[int](s)(tx.CountRecords("p")); n != 2 {
 			s.Errorf("p has %d records, want 2", n)
 		}
 		s.must(tx.DeleteRecord("A", "y"))
 		s.must(tx.DeleteRecordsOf("p"))
-		want(s, get[[]fleet.RecordRow](s)(tx.StrayRecords("A")), recordName)
+		want(s, get[*fleet.WorkRows](s)(tx.Work("", "A")).Strays, recordName)
 		if r := get[*fleet.RecordRow](s)(tx.Record("A", "p")); r == nil {
 			s.Error("another artifact's record was deleted")
 		}

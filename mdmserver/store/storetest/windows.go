@@ -135,9 +135,9 @@ func (s *suite) nodes() {
 		}
 		want(s, get[[]fleet.RecordRow](s)(tx.Records("PC")), recordName, "PC ./a", "PC ./c", "PC ./gone")
 		want(s, get[[]fleet.RecordRow](s)(tx.Records("nobody")), recordName)
-		want(s, get[[]fleet.RecordRow](s)(tx.StrayRecords("PC")), recordName, "PC ./a", "PC ./gone")
+		want(s, get[*fleet.WorkRows](s)(tx.Work("", "PC")).Strays, recordName, "PC ./a", "PC ./gone")
 		s.state(tx, "PC", "PC", "q", fleet.OutcomePending)
-		want(s, get[[]fleet.RecordRow](s)(tx.StrayRecords("PC")), recordName, "PC ./gone")
+		want(s, get[*fleet.WorkRows](s)(tx.Work("", "PC")).Strays, recordName, "PC ./gone")
 
 		s.must(tx.DeleteStatesOf("p"))
 		s.must(tx.DeleteArtifact("p"))

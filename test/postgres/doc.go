@@ -1,0 +1,2 @@
+// Package postgres runs real PostgreSQL servers for tests: private clusters on a socket and a loopback port.
+package postgres
