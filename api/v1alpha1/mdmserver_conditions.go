@@ -11,6 +11,8 @@ const (
 	MDMServerDeployed = "Deployed"
 	// MDMServerReachable is True while the operator hears from the server's internal API.
 	MDMServerReachable = "Reachable"
+	// MDMServerStoreReady is True while every replica that answers can use the store.
+	MDMServerStoreReady = "StoreReady"
 	// MDMServerPubliclyTrusted is True when the serving certificate chains to a public root, so that devices trust it by themselves.
 	MDMServerPubliclyTrusted = "PubliclyTrusted"
 	// MDMServerPushReady is True when the server holds a push certificate that Apple accepts. A server without spec.apple does not have it.
@@ -29,8 +31,8 @@ const (
 	MDMServerIssuing = "Issuing"
 	// MDMServerRotating: a new generation of the device-identity CA (Apple) or of the WSTEP CA (Windows) is on its way; the message says of which. Wait.
 	MDMServerRotating = "Rotating"
-	// MDMServerCertificateInvalid: a certificate in the Secret of spec.tls, spec.apple.signIn or spec.windows.signIn, or in the ConfigMap of one of
-	// spec.apple.imports, cannot be used; the message says why. Replace it.
+	// MDMServerCertificateInvalid: a certificate in the Secret of spec.tls, spec.apple.signIn or spec.windows.signIn, in the ConfigMap of one of
+	// spec.apple.imports, or in spec.storage.postgresql.caRef, cannot be used; the message says why. Replace it.
 	MDMServerCertificateInvalid = "CertificateInvalid"
 	// MDMServerCertificateExpired: the serving certificate has expired and devices refuse the server. Renew it; see its issuer if cert-manager should have.
 	MDMServerCertificateExpired = "CertificateExpired"
@@ -44,6 +46,39 @@ const (
 	MDMServerStopped = "Stopped"
 	// MDMServerConnected: the internal API answers. Nothing to do.
 	MDMServerConnected = "Connected"
+	// MDMServerStoreUnavailable: the server cannot use its store; the message says why. Devices are told to come back, and nothing is lost. See the database, or
+	// the volume.
+	MDMServerStoreUnavailable = "StoreUnavailable"
+	// MDMServerStorageFull: the store has no space left. Grow the volume, of the server or of the database.
+	MDMServerStorageFull = "StorageFull"
+	// MDMServerNewerSchema: a newer release of the server has migrated the store, and this one does not know it. Install that release again, or restore the
+	// backup from before.
+	MDMServerNewerSchema = "NewerSchema"
+	// MDMServerReadOnly: the database takes no writes. See why; a provider may have done it since a disk was full.
+	MDMServerReadOnly = "ReadOnly"
+	// MDMServerDatabaseIsStandby: the address leads to a standby, which cannot be written. Wait for the end of a failover, or name the primary in the Secret.
+	MDMServerDatabaseIsStandby = "DatabaseIsStandby"
+	// MDMServerDatabaseCredentialsInvalid: the Secret of spec.storage.postgresql.secretRef cannot be read as an address; the message says why. Correct it.
+	MDMServerDatabaseCredentialsInvalid = "DatabaseCredentialsInvalid" //nolint:gosec // a reason
+	// MDMServerDatabaseLoginRefused: the database refuses user or password. Correct the Secret, or the database.
+	MDMServerDatabaseLoginRefused = "DatabaseLoginRefused"
+	// MDMServerDatabaseTLSFailed: the database has no TLS, or refuses the server's own certificate. Turn TLS on there, or correct the Secret.
+	MDMServerDatabaseTLSFailed = "DatabaseTLSFailed"
+	// MDMServerDatabaseCertificateRefused: the certificate of the database is of no known CA, for another name, or not valid. Give the CA, or replace the
+	// certificate.
+	MDMServerDatabaseCertificateRefused = "DatabaseCertificateRefused"
+	// MDMServerDatabaseNotFound: the database server has no database of that name. Create it, or correct the Secret.
+	MDMServerDatabaseNotFound = "DatabaseNotFound"
+	// MDMServerDatabasePrivilegesMissing: the user may not make or change tables. Make it the owner of the database.
+	MDMServerDatabasePrivilegesMissing = "DatabasePrivilegesMissing"
+	// MDMServerDatabaseUnsuitable: the database has another encoding than UTF8, or is too old; the message says which. Make a new one, or upgrade it.
+	MDMServerDatabaseUnsuitable = "DatabaseUnsuitable"
+	// MDMServerDatabaseOfAnotherServer: the database holds the state of another MDMServer. Name another database in the Secret.
+	MDMServerDatabaseOfAnotherServer = "DatabaseOfAnotherServer"
+	// MDMServerDatabaseDamaged: tables are missing or cannot be read. Restore the database.
+	MDMServerDatabaseDamaged = "DatabaseDamaged"
+	// MDMServerTooManyConnections: the database takes no more connections. Raise its max_connections, or lower spec.storage.postgresql.maxConnections.
+	MDMServerTooManyConnections = "TooManyConnections"
 	// MDMServerSelfSigned: Apple devices trust the serving certificate only by the enrolment profile, and real PCs refuse it. Use spec.tls.type Issuer or
 	// Secret for more than a demo.
 	MDMServerSelfSigned = "SelfSigned"
@@ -67,7 +102,8 @@ const (
 // KnownConditions implements Object.
 func (s *MDMServer) KnownConditions() []string {
 	known := []string{
-		ConditionReady, MDMServerCredentialsReady, MDMServerCertificatesReady, MDMServerDeployed, MDMServerReachable, MDMServerPubliclyTrusted,
+		ConditionReady, MDMServerCredentialsReady, MDMServerCertificatesReady, MDMServerDeployed, MDMServerReachable, MDMServerStoreReady,
+		MDMServerPubliclyTrusted,
 	}
 	if s.Spec.Apple != nil {
 		known = append(known, MDMServerPushReady)

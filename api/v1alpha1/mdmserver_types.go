@@ -3,7 +3,6 @@ package v1alpha1
 import (
 	cmmeta "github.com/cert-manager/cert-manager/pkg/apis/meta/v1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -43,6 +42,9 @@ type MDMServer struct {
 // MDMServerSpec is what a server should be.
 //
 // +kubebuilder:validation:XValidation:rule="self.storage.type != 'SQLite' || self.replicas <= 1",message="SQLite storage allows one replica, or none to stop the server"
+// +kubebuilder:validation:XValidation:rule="!has(self.storage.postgresql) || self.replicas == 0 || self.storage.postgresql.maxConnections >= 4 * (self.replicas + 1)",message="storage.postgresql.maxConnections must be at least 4 for each replica, and 4 for the one that there is more while pods are replaced"
+// +kubebuilder:validation:XValidation:rule="self.storage.type == oldSelf.storage.type || oldSelf.storage.type == 'SQLite' && self.replicas == 0 && oldSelf.replicas == 0",message="storage can change from SQLite to PostgreSQL only, and only while replicas is 0: \"kubectl mdm migrate-store\" does it and takes along what is stored"
+// +kubebuilder:validation:XValidation:rule="!has(self.storage.postgresql) || !has(oldSelf.storage.postgresql) || self.storage.postgresql.secretRef == oldSelf.storage.postgresql.secretRef || self.replicas == 0 && oldSelf.replicas == 0",message="storage.postgresql.secretRef can change only while replicas is 0: pods that are replaced one after the other would write to two databases"
 // +kubebuilder:validation:XValidation:rule="has(self.apple) || has(self.windows)",message="say which devices are served: apple, windows or both"
 // +kubebuilder:validation:XValidation:rule="!has(self.windows) || !has(self.windows.managementHost) || self.windows.managementHost.split(':')[0] != self.host.split(':')[0]",message="windows.managementHost must be another name than host: only by the name can the server tell where to ask for certificates"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.windows) || !has(oldSelf.windows.managementHost) || has(self.windows)",message="windows cannot be taken away with its managementHost: it could come back with another one, where enrolled PCs would not find the server"
@@ -64,7 +66,9 @@ type MDMServerSpec struct {
 	// +kubebuilder:validation:MaxLength=64
 	Organization string `json:"organization,omitempty"`
 
-	// replicas is the number of server pods; 0 stops the server and changes nothing on devices. SQLite storage allows one.
+	// replicas is the number of server pods; 0 stops the server and changes nothing on devices. SQLite storage allows one. With PostgreSQL storage 2 or more
+	// serve devices without a gap while a pod is replaced or a node fails; the default is 1 there too, so that a change of the storage starts no pod that
+	// nobody asked for.
 	// +optional
 	// +kubebuilder:default=1
 	// +kubebuilder:validation:Minimum=0
@@ -77,11 +81,9 @@ type MDMServerSpec struct {
 	// +kubebuilder:validation:MaxLength=1024
 	Image string `json:"image,omitempty"`
 
-	// storage is where the server keeps its state. It cannot be changed afterwards; a volume that gets too small is grown by editing its
-	// PersistentVolumeClaim.
+	// storage is where the server keeps its state. It can change from SQLite to PostgreSQL only, while replicas is 0: "kubectl mdm migrate-store" does it.
 	// +optional
-	// +kubebuilder:default={}
-	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="storage is immutable"
+	// +kubebuilder:default={type: SQLite}
 	Storage Storage `json:"storage,omitzero"`
 
 	// tls says where the certificate comes from that devices see.
@@ -129,42 +131,6 @@ type MDMServerSpec struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=32
 	Tolerations []corev1.Toleration `json:"tolerations,omitempty"`
-}
-
-// StorageType selects a member of Storage.
-//
-// +kubebuilder:validation:Enum=SQLite
-type StorageType string
-
-// StorageSQLite keeps state in a file on a volume of the server's own.
-const StorageSQLite StorageType = "SQLite"
-
-// Storage is where a server keeps its state.
-type Storage struct {
-	// type is the kind of storage.
-	// +unionDiscriminator
-	// +optional
-	// +kubebuilder:default=SQLite
-	Type StorageType `json:"type,omitempty"`
-
-	// sqlite configures storage of type SQLite.
-	// +optional
-	// +kubebuilder:default={}
-	SQLite SQLiteStorage `json:"sqlite,omitzero"`
-}
-
-// SQLiteStorage keeps state in a file on a persistent volume.
-type SQLiteStorage struct {
-	// size of the volume. A thousand devices need some hundred megabytes, most of it results of commands.
-	// +optional
-	// +kubebuilder:default="5Gi"
-	Size resource.Quantity `json:"size,omitzero"`
-
-	// storageClassName of the volume; absent: the cluster's default class.
-	// +optional
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=253
-	StorageClassName string `json:"storageClassName,omitempty"`
 }
 
 // TLSType selects a member of ServingTLS.
@@ -278,19 +244,25 @@ type MDMServerStatus struct {
 	// +kubebuilder:validation:Minimum=0
 	Replicas *int32 `json:"replicas,omitempty"`
 
+	// readyReplicas is the number of server pods that serve.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	ReadyReplicas *int32 `json:"readyReplicas,omitempty"`
+
 	// selector selects the server pods, for the scale subresource.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
 	Selector string `json:"selector,omitempty"`
 
-	// version of the running server.
+	// version of the running server; of several replicas, the oldest that runs.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
 	Version string `json:"version,omitempty"`
 
-	// storeEpoch identifies the server's store since its last start; it is another one after every start and every restore.
+	// storeEpoch identifies the server's store: all replicas have the same. It is another one after a start from nothing, and after every restore or failover
+	// that may have lost something.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128

@@ -25,7 +25,6 @@ import (
 	"github.com/kubemdm/kubemdm/controllers/internal/link"
 	"github.com/kubemdm/kubemdm/controllers/internal/loop"
 	"github.com/kubemdm/kubemdm/controllers/internal/owned"
-	"github.com/kubemdm/kubemdm/internal/adminapi"
 	"github.com/kubemdm/kubemdm/internal/validate"
 )
 
@@ -33,7 +32,8 @@ import (
 // +kubebuilder:rbac:groups=mdm.kubemdm.io,resources=mdmservers/status,verbs=patch
 // +kubebuilder:rbac:groups=mdm.kubemdm.io,resources=mdmservers/finalizers,verbs=update
 // +kubebuilder:rbac:groups=mdm.kubemdm.io,resources=apnscertificates,verbs=get;list;watch
-// +kubebuilder:rbac:groups=apps,resources=statefulsets,verbs=get;list;watch;create;patch
+// +kubebuilder:rbac:groups=apps,resources=statefulsets;deployments,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=discovery.k8s.io,resources=endpointslices,verbs=list
 // +kubebuilder:rbac:groups="",resources=services;configmaps,verbs=get;list;watch;create;patch
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get;create;update;patch
 // +kubebuilder:rbac:groups="",resources=persistentvolumeclaims,verbs=get
@@ -63,7 +63,9 @@ type scope struct {
 	certificate *mdmv1alpha1.APNSCertificate
 	client      *corev1.Secret // the manager's certificate for the internal API
 	serving     *certs.Pair
-	info        *adminapi.Info // nil while the server cannot be reached
+	// wrong is what is wrong with what people give the server to reach its database, or nil.
+	wrong   *fault
+	answers *link.Answers // nil while the server cannot be reached
 	// connecting is true until the first attempt to reach the server has ended.
 	connecting bool
 }
@@ -85,6 +87,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	if s.server.AWSRole, err = r.awsRole(ctx, s.certificate); err != nil {
 		return ctrl.Result{}, err
 	}
+	if s.server.DatabasePorts, s.wrong, err = r.database(ctx, server); err != nil {
+		return ctrl.Result{}, err
+	}
 	if server.Spec.Image != "" {
 		s.server.Image = server.Spec.Image
 	}
@@ -98,10 +103,12 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 			s.step(mdmv1alpha1.MDMServerPubliclyTrusted, r.trust),
 			s.step(mdmv1alpha1.MDMServerPushReady, r.push),
 			s.step(mdmv1alpha1.MDMServerEnrollmentPageReady, r.page),
+			s.step(mdmv1alpha1.MDMServerStoreReady, r.store),
 		},
 		Ready: []string{
 			mdmv1alpha1.MDMServerCredentialsReady, mdmv1alpha1.MDMServerCertificatesReady,
-			mdmv1alpha1.MDMServerDeployed, mdmv1alpha1.MDMServerReachable,
+			mdmv1alpha1.MDMServerDeployed, mdmv1alpha1.MDMServerReachable, mdmv1alpha1.MDMServerStoreReady,
+			mdmv1alpha1.MDMServerReachable, // once more: when all are True, the last lends its message
 		},
 	})
 }
@@ -115,7 +122,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	// Not its own status: the counts in it change all the time while devices are busy, and are read once a minute.
 	changed := predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{})
 	b := ctrl.NewControllerManagedBy(mgr).Named("mdmserver").For(&mdmv1alpha1.MDMServer{}, builder.WithPredicates(changed)).
-		Owns(&appsv1.StatefulSet{}).Owns(&corev1.Service{}).Owns(&corev1.ConfigMap{}).
+		Owns(&appsv1.StatefulSet{}).Owns(&appsv1.Deployment{}).Owns(&corev1.Service{}).Owns(&corev1.ConfigMap{}).
 		Owns(&networkingv1.NetworkPolicy{}).Owns(&networkingv1.Ingress{}).Owns(&policyv1.PodDisruptionBudget{}).
 		Owns(&cmapi.Certificate{}).Owns(&cmapi.Issuer{}).
 		Watches(&mdmv1alpha1.APNSCertificate{}, handler.EnqueueRequestsFromMapFunc(r.users)).

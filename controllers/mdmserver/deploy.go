@@ -10,7 +10,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
@@ -37,22 +36,42 @@ func (r *Reconciler) deploy(ctx context.Context, s *scope, report *loop.Report) 
 		}
 		return err
 	}
-	set := &appsv1.StatefulSet{}
-	// The cache may not know the StatefulSet yet; it then counts as one without pods.
-	if err := client.IgnoreNotFound(r.Client.Get(ctx, client.ObjectKeyFromObject(s.server), set)); err != nil {
+	pods, err := r.pods(ctx, s)
+	if err != nil {
 		return err
 	}
 	status := &s.server.Status
 	status.URL = "https://" + s.server.Spec.Host
-	status.Replicas = ptr.To(set.Status.Replicas)
+	status.Replicas, status.ReadyReplicas = &pods.there, &pods.ready
 	status.Selector = labels.SelectorFromSet(s.server.Selector()).String()
-	r.judge(s, report, set)
+	r.judge(s, report, pods)
 	return nil
+}
+
+// pods are how many a workload has, and whether it has seen its newest spec.
+type pods struct {
+	current                          bool
+	there, ready, available, updated int32
+}
+
+// pods reads the counts of the workload. The cache may not know it yet; it then counts as one without pods.
+func (r *Reconciler) pods(ctx context.Context, s *scope) (pods, error) {
+	key := client.ObjectKeyFromObject(s.server)
+	if s.server.Shared() {
+		d := &appsv1.Deployment{}
+		err := client.IgnoreNotFound(r.Client.Get(ctx, key, d))
+		current := d.UID != "" && d.Status.ObservedGeneration == d.Generation
+		return pods{current, d.Status.Replicas, d.Status.ReadyReplicas, d.Status.AvailableReplicas, d.Status.UpdatedReplicas}, err
+	}
+	set := &appsv1.StatefulSet{}
+	err := client.IgnoreNotFound(r.Client.Get(ctx, key, set))
+	current := set.UID != "" && set.Status.ObservedGeneration == set.Generation
+	return pods{current, set.Status.Replicas, set.Status.ReadyReplicas, set.Status.AvailableReplicas, set.Status.UpdatedReplicas}, err
 }
 
 // workload lists what should be there and what should not.
 func workload(s owned.Server) (wanted, unwanted []client.Object) {
-	wanted = []client.Object{s.ConfigMap(), s.AdminService(), s.Service(), s.NetworkPolicy(), s.StatefulSet()}
+	wanted = []client.Object{s.ConfigMap(), s.AdminService(), s.Service(), s.NetworkPolicy()}
 	choose := func(there bool, build func() client.Object, absent client.Object) {
 		if there {
 			wanted = append(wanted, build())
@@ -62,22 +81,24 @@ func workload(s owned.Server) (wanted, unwanted []client.Object) {
 		absent.SetName(s.Name)
 		unwanted = append(unwanted, absent)
 	}
+	choose(!s.Shared(), func() client.Object { return s.StatefulSet() }, &appsv1.StatefulSet{})
+	choose(s.Shared(), func() client.Object { return s.Deployment() }, &appsv1.Deployment{})
 	choose(*s.Spec.Replicas > 1, func() client.Object { return s.PodDisruptionBudget() }, s.PodDisruptionBudget())
 	choose(s.Spec.Exposure.Ingress != nil, func() client.Object { return s.Ingress() }, &networkingv1.Ingress{})
 	choose(s.Spec.Exposure.Gateway != nil, func() client.Object { return s.TLSRoute() }, tlsRoute())
 	return wanted, unwanted
 }
 
-func (r *Reconciler) judge(s *scope, report *loop.Report, set *appsv1.StatefulSet) {
+func (r *Reconciler) judge(s *scope, report *loop.Report, p pods) {
 	wanted := *s.server.Spec.Replicas
 	switch {
-	case set.UID != "" && set.Status.ObservedGeneration == set.Generation && set.Status.AvailableReplicas == wanted && set.Status.UpdatedReplicas == wanted:
+	case p.current && p.there == wanted && p.available == wanted && p.updated == wanted:
 		if wanted == 0 {
 			report.True(mdmv1alpha1.MDMServerStopped, "spec.replicas is 0")
 		}
 	case r.since(s, mdmv1alpha1.MDMServerDeployed) > patience:
 		report.False(mdmv1alpha1.MDMServerUnavailable, "%d of %d pods are available; see the events and logs of the pods with the labels %s",
-			set.Status.AvailableReplicas, wanted, s.server.Status.Selector)
+			p.available, wanted, s.server.Status.Selector)
 	default:
 		report.False(mdmv1alpha1.MDMServerRollingOut, "waiting for %d pods to be available", wanted)
 		report.Again(patience)

@@ -17,7 +17,7 @@ type family struct {
 	listed string
 	// rotate is the annotation of the MDMServer that asks for another generation.
 	rotate string
-	// loaded are the generations that the running server has loaded.
+	// loaded are the generations that the running server has loaded, every replica of it.
 	loaded func(adminapi.Info) []adminapi.CAInfo
 }
 

@@ -27,7 +27,7 @@ type rotation struct {
 	validity    time.Duration // of a device's certificate
 	renewBefore time.Duration
 	requested   bool            // a person asks for another generation
-	trusted     map[string]bool // fingerprints of the generations that the running server has loaded
+	trusted     map[string]bool // fingerprints of the generations that every replica of the running server has loaded
 }
 
 // plan returns the generations as they should be now: first the one that is new, if any. next (trusted) -> active (issues) -> retired

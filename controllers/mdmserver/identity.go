@@ -79,7 +79,7 @@ func (r *Reconciler) rotation(s *scope, f family, secret *corev1.Secret) rotatio
 		trusted:   map[string]bool{},
 	}
 	if server, err := r.Links.Server(client.ObjectKeyFromObject(s.server)); err == nil {
-		for _, ca := range f.loaded(server.Info()) {
+		for _, ca := range f.loaded(server.Everywhere()) {
 			rot.trusted[ca.Fingerprint] = true
 		}
 	}

@@ -22,7 +22,7 @@ func (r *Reconciler) imports(ctx context.Context, s *scope, report *loop.Report)
 		return nil
 	}
 	for _, i := range apple.Imports {
-		err := r.checkImport(ctx, s.server.Namespace, i.CAConfigMapRef)
+		err := r.checkCA(ctx, s.server.Namespace, i.CAConfigMapRef)
 		var wrong *fault
 		if errors.As(err, &wrong) {
 			report.False(wrong.reason, "the import %s needs the certificates of the CA that issued those of its devices, and %s; until then devices that have not "+
@@ -36,8 +36,8 @@ func (r *Reconciler) imports(ctx context.Context, s *scope, report *loop.Report)
 	return nil
 }
 
-// checkImport returns a fault if there is no CA in a key of a ConfigMap.
-func (r *Reconciler) checkImport(ctx context.Context, namespace string, ref mdmv1alpha1.KeyReference) error {
+// checkCA returns a fault if there is no CA in a key of a ConfigMap.
+func (r *Reconciler) checkCA(ctx context.Context, namespace string, ref mdmv1alpha1.KeyReference) error {
 	configMap := &corev1.ConfigMap{}
 	err := r.Client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: ref.Name}, configMap)
 	switch {

@@ -97,17 +97,21 @@ func (r *Reconciler) awsRole(ctx context.Context, c *mdmv1alpha1.APNSCertificate
 }
 
 func (s *scope) judgePush(report *loop.Report, fingerprint string) {
-	switch {
-	case s.connecting:
+	if s.connecting {
 		report.Keep()
-	case s.info == nil:
+		return
+	}
+	if s.answers == nil {
 		report.Unknown(mdmv1alpha1.ReasonServerUnreachable, "the server cannot be asked which push certificate it holds")
-	case s.info.Push.Certificate.Fingerprint != fingerprint:
+		return
+	}
+	switch push := s.answers.Info.Push; {
+	case push.Certificate.Fingerprint != fingerprint:
 		report.False(mdmv1alpha1.MDMServerRollingOut, "the server has not loaded the push certificate yet")
-	case s.info.Push.Paused:
-		report.False(mdmv1alpha1.MDMServerPushPaused, "pushing pauses (%s): %s", s.info.Push.Reason, s.info.Push.Message)
+	case push.Paused:
+		report.False(mdmv1alpha1.MDMServerPushPaused, "pushing pauses (%s): %s", push.Reason, push.Message)
 	default:
-		report.True(mdmv1alpha1.ReasonReady, "the server holds the push certificate for the topic %s%s", s.info.Push.Topic, hindrance(s.info.Push))
+		report.True(mdmv1alpha1.ReasonReady, "the server holds the push certificate for the topic %s%s", push.Topic, hindrance(push))
 	}
 }
 

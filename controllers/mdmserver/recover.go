@@ -51,12 +51,14 @@ func (r *Reconciler) recovered(g generation, role mdmv1alpha1.CARole) generation
 }
 
 // rediscover finds the generations of an earlier server of this name, whose volume is there, in the Secrets that cert-manager filled: the
-// newest is active. A server that was deployed before it got the family has none.
+// newest is active. A server that was deployed before it got the family has none. Whether a database has been used before, nobody can tell here: there only
+// what is found counts.
 func (r *Reconciler) rediscover(ctx context.Context, s *scope, f family) ([]generation, error) {
 	if s.server.Status.URL != "" {
 		return nil, nil
 	}
-	if used, err := r.hasVolume(ctx, s); err != nil || !used {
+	used, err := r.hasVolume(ctx, s)
+	if err != nil || !used && !s.server.Shared() {
 		return nil, err
 	}
 	var found []generation
@@ -74,7 +76,10 @@ func (r *Reconciler) rediscover(ctx context.Context, s *scope, f family) ([]gene
 		}
 		found = append(found, r.recovered(g, mdmv1alpha1.CARoleRetired))
 	}
-	if len(found) == 0 {
+	switch {
+	case len(found) == 0 && !used:
+		return nil, nil
+	case len(found) == 0:
 		return nil, lost("the volume claim %s holds the state of an earlier server, but the Secret %s with its %s is gone",
 			s.server.ClaimName(), f.SecretName, f.Title)
 	}

@@ -17,7 +17,7 @@ import (
 	"k8s.io/pod-security-admission/policy"
 )
 
-// serverPods are the golden files of the StatefulSets that the operator makes.
+// serverPods are the golden files of the StatefulSets and Deployments that the operator makes.
 const serverPods = "controllers/internal/owned/testdata/*.yaml"
 
 // Every pod of ours passes the security standard "restricted", by the code of Kubernetes itself.
@@ -84,10 +84,16 @@ func servers(t *testing.T) map[string]corev1.PodTemplateSpec {
 		raw, err := os.ReadFile(file)
 		must(t, err)
 		for _, obj := range objects(t, raw) {
-			if obj.GetKind() == "StatefulSet" {
+			name := "server, " + filepath.Base(file)
+			switch obj.GetKind() {
+			case "StatefulSet":
 				set := &appsv1.StatefulSet{}
 				into(t, obj, set)
-				found["server, "+filepath.Base(file)] = set.Spec.Template
+				found[name] = set.Spec.Template
+			case "Deployment":
+				deployment := &appsv1.Deployment{}
+				into(t, obj, deployment)
+				found[name] = deployment.Spec.Template
 			}
 		}
 	}

@@ -67,22 +67,40 @@ func (c *Cluster) issue(certificate *cmapi.Certificate) {
 	c.must(c.client.Status().Update(c.Context(), certificate))
 }
 
-// Available is the StatefulSet controller: all pods are there.
+// Available is the controller of the server's workload: all pods are there.
 func (c *Cluster) Available(name string) {
 	c.Helper()
-	set := c.statefulSet(name)
-	n := *set.Spec.Replicas
-	set.Status = appsv1.StatefulSetStatus{ObservedGeneration: set.Generation, Replicas: n, ReadyReplicas: n, AvailableReplicas: n, UpdatedReplicas: n}
-	c.must(c.client.Status().Update(c.Context(), set))
+	switch w := c.workload(name).(type) {
+	case *appsv1.StatefulSet:
+		n := *w.Spec.Replicas
+		w.Status = appsv1.StatefulSetStatus{ObservedGeneration: w.Generation, Replicas: n, ReadyReplicas: n, AvailableReplicas: n, UpdatedReplicas: n}
+		c.must(c.client.Status().Update(c.Context(), w))
+	case *appsv1.Deployment:
+		n := *w.Spec.Replicas
+		w.Status = appsv1.DeploymentStatus{ObservedGeneration: w.Generation, Replicas: n, ReadyReplicas: n, AvailableReplicas: n, UpdatedReplicas: n}
+		c.must(c.client.Status().Update(c.Context(), w))
+	}
 }
 
-func (c *Cluster) statefulSet(name string) *appsv1.StatefulSet {
+// template is that of the pods of a server.
+func (c *Cluster) template(name string) corev1.PodSpec {
 	c.Helper()
-	set := &appsv1.StatefulSet{}
-	if !c.get(name, set) {
-		c.Fatalf("there is no StatefulSet %s", name)
+	if set, isSet := c.workload(name).(*appsv1.StatefulSet); isSet {
+		return set.Spec.Template.Spec
 	}
-	return set
+	return c.workload(name).(*appsv1.Deployment).Spec.Template.Spec
+}
+
+// workload is what runs the pods of a server: a StatefulSet, or a Deployment.
+func (c *Cluster) workload(name string) client.Object {
+	c.Helper()
+	for _, w := range []client.Object{&appsv1.StatefulSet{}, &appsv1.Deployment{}} {
+		if c.get(name, w) {
+			return w
+		}
+	}
+	c.Fatalf("there is no StatefulSet and no Deployment %s", name)
+	return nil
 }
 
 // get reads an object and says whether there is one.

@@ -1,3 +1,3 @@
-// Package standin plays what a cluster has and an API server alone lacks: cert-manager, the StatefulSet controller, and kubelet with the pod of
-// an MDMServer, in which the real server runs.
+// Package standin plays what a cluster has and an API server alone lacks: cert-manager, the controllers of workloads, and kubelet with the
+// pods of an MDMServer, in which the real server runs.
 package standin

@@ -20,7 +20,7 @@ import (
 // Version is that of the servers in Pods.
 const Version = "v1-test"
 
-// Pod is the pod of a server's StatefulSet. Its folder outlives a stop, as its volume would.
+// Pod is a pod of a server. Its folder outlives a stop, as its volume would.
 type Pod struct {
 	cluster *Cluster
 	name    string
@@ -32,7 +32,7 @@ type Pod struct {
 	addresses *mdmserver.Addresses // nil while it does not run
 }
 
-// Pod returns the pod of the StatefulSet with a name, which need not exist before it starts. Its server logs to a handler.
+// Pod returns a pod of the server with a name, whose workload need not exist before it starts. Its server logs to a handler.
 func (c *Cluster) Pod(name string, log slog.Handler) *Pod {
 	return &Pod{cluster: c, name: name, dir: c.TempDir(), log: log, stop: func() {}}
 }
@@ -41,7 +41,7 @@ func (c *Cluster) Pod(name string, log slog.Handler) *Pod {
 func (p *Pod) Mount() *serverconfig.Config {
 	c := p.cluster
 	c.Helper()
-	pod := c.statefulSet(p.name).Spec.Template.Spec
+	pod := c.template(p.name)
 	paths := map[string]string{}
 	for _, m := range pod.Containers[0].VolumeMounts {
 		paths[m.Name] = filepath.Join(p.dir, m.MountPath)
@@ -62,6 +62,7 @@ func (p *Pod) Mount() *serverconfig.Config {
 	config, err := serverconfig.Parse(raw)
 	c.must(err)
 	config.Listen = serverconfig.Listen{Devices: "127.0.0.1:0", Admin: "127.0.0.1:0", Health: "127.0.0.1:0"}
+	config.LeaveTime = 0 // nobody but the test connects, and it knows who is gone
 	return config
 }
 
@@ -92,6 +93,9 @@ func (c *Cluster) files(v corev1.Volume) map[string][]byte {
 	secret := &corev1.Secret{}
 	if !c.get(v.Secret.SecretName, secret) && (v.Secret.Optional == nil || !*v.Secret.Optional) {
 		c.Fatalf("the pod cannot start: there is no Secret %s", v.Secret.SecretName)
+	}
+	if len(v.Secret.Items) > 0 {
+		return chosen(secret.Data, v.Secret.Items)
 	}
 	return secret.Data
 }

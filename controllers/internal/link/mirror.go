@@ -2,6 +2,9 @@ package link
 
 import (
 	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/kubemdm/kubemdm/internal/adminapi"
 )
@@ -35,7 +38,8 @@ func (s *Server) forget(kind adminapi.Kind, key string) {
 	case adminapi.KindDevice:
 		s.unindex(key)
 		delete(s.devices, key)
-		s.unassign(key)
+		delete(s.assignments, key)
+		s.revision++
 	case adminapi.KindArtifact:
 		delete(s.artifacts, adminapi.Key(key))
 		s.withdraw(adminapi.Key(key))
@@ -47,19 +51,31 @@ func (s *Server) forget(kind adminapi.Kind, key string) {
 }
 
 func (s *Server) setDevice(d adminapi.Device) {
+	s.share(&d)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.revision++
 	s.unindex(d.ID)
-	s.devices[d.ID] = d
+	s.devices[d.ID] = &d
 	// A serial number may stand on two rows, when a repaired device enrolled with a new UDID: the live one counts.
-	if other, taken := s.devices[s.serials[d.SerialNumber]]; d.SerialNumber != "" && (!taken || other.State == adminapi.DeviceEnded) {
+	if other := s.devices[s.serials[d.SerialNumber]]; d.SerialNumber != "" && (other == nil || other.State == adminapi.DeviceEnded) {
 		s.serials[d.SerialNumber] = d.ID
 	}
 }
 
+// share makes a device share what it has in common with others.
+func (s *Server) share(d *adminapi.Device) {
+	s.words.Share((*string)(&d.Platform), (*string)(&d.Kind), (*string)(&d.State), &d.EndReason, &d.Model, &d.ModelName, &d.ProductName, &d.OSVersion, &d.BuildVersion,
+		(*string)(&d.Token), (*string)(&d.Automated), (*string)(&d.Authentication))
+	d.TokenLabels = s.labels.Share(labels.Set(d.TokenLabels).String(), d.TokenLabels)
+	if d.UDID == d.ID {
+		d.UDID = d.ID
+	}
+}
+
 func (s *Server) unindex(id string) {
-	if serial := s.devices[id].SerialNumber; s.serials[serial] == id {
-		delete(s.serials, serial)
+	if d := s.devices[id]; d != nil && s.serials[d.SerialNumber] == id {
+		delete(s.serials, d.SerialNumber)
 	}
 }
 
@@ -74,12 +90,13 @@ func (s *Server) setArtifact(a adminapi.ArtifactStatus) {
 
 // withdraw takes an artifact out of all assignments, as the server does when it is deleted.
 func (s *Server) withdraw(key adminapi.Key) {
-	for id := range s.assigned[key] {
-		a := s.assignments[id]
-		a.Artifacts = slices.DeleteFunc(slices.Clone(a.Artifacts), func(k adminapi.Key) bool { return k == key })
-		s.assignments[id] = a
+	s.revision++
+	for id, a := range s.assignments {
+		if _, has := slices.BinarySearch(a.artifacts, key); has {
+			left := slices.DeleteFunc(slices.Clone(a.artifacts), func(k adminapi.Key) bool { return k == key })
+			s.assignments[id] = assignment{a.enrollmentID, s.set(left)}
+		}
 	}
-	delete(s.assigned, key)
 }
 
 func (s *Server) setAction(a adminapi.ActionStatus) {
@@ -94,26 +111,36 @@ func (s *Server) setToken(t adminapi.TokenStatus) {
 	s.tokens[t.Key] = t
 }
 
+// assignment is what is assigned to an enrolment.
+type assignment struct {
+	enrollmentID string
+	artifacts    []adminapi.Key // sorted
+}
+
+// set is the one slice of these artifacts.
+func (s *Server) set(artifacts []adminapi.Key) []adminapi.Key {
+	key := strings.Builder{}
+	for _, a := range artifacts {
+		key.WriteString(string(a))
+		key.WriteByte('\n')
+	}
+	return s.sets.Share(key.String(), artifacts)
+}
+
 func (s *Server) setAssignment(a adminapi.Assignment) { s.setAssignments([]adminapi.Assignment{a}) }
 
 func (s *Server) setAssignments(all []adminapi.Assignment) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.revision++
 	for _, a := range all {
-		s.unassign(a.DeviceID)
-		s.assignments[a.DeviceID] = a
-		for _, key := range a.Artifacts {
-			if s.assigned[key] == nil {
-				s.assigned[key] = map[string]struct{}{}
+		id, enrollment := a.DeviceID, a.EnrollmentID
+		if d := s.devices[id]; d != nil { // which has the same texts
+			id = d.ID
+			if d.EnrollmentID == enrollment {
+				enrollment = d.EnrollmentID
 			}
-			s.assigned[key][a.DeviceID] = struct{}{}
 		}
+		s.assignments[id] = assignment{enrollment, s.set(a.Artifacts)}
 	}
-}
-
-func (s *Server) unassign(deviceID string) {
-	for _, key := range s.assignments[deviceID].Artifacts {
-		delete(s.assigned[key], deviceID)
-	}
-	delete(s.assignments, deviceID)
 }

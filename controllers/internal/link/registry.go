@@ -88,11 +88,16 @@ func (r *Registry) Disconnect(server types.NamespacedName) {
 // Server returns a connected server whose mirror is complete, or an error that says why there is none. A *Server outlives its connection: it
 // can then still be read, and its calls fail.
 func (r *Registry) Server(server types.NamespacedName) (*Server, error) {
-	r.mu.Lock()
-	c := r.links[server]
-	r.mu.Unlock()
+	c := r.connection(server)
 	if c == nil {
 		return nil, ErrUnknown
 	}
 	return c.state()
+}
+
+// connection is that to a server, nil if there is none.
+func (r *Registry) connection(server types.NamespacedName) *connection {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.links[server]
 }

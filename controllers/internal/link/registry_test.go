@@ -210,18 +210,18 @@ func TestLateSourceHearsOfConnectedServers(t *testing.T) {
 	}
 }
 
-func TestRefreshTellsOfPush(t *testing.T) {
+func TestAnswersTellOfPush(t *testing.T) {
 	f := newFakeServer(t)
 	w := watch(t, all, link.KindServer)
 	s := w.connect(t, f)
 	f.mu.Lock()
 	f.paused = true
 	f.mu.Unlock()
-	if info, err := s.Refresh(t.Context()); err != nil || !info.Push.Paused || !s.Info().Push.Paused {
-		t.Fatalf("info %+v, error %v", info, err)
+	if answers, err := w.Ask(t.Context(), serverName, link.Replicas{}); err != nil || !answers.Info.Push.Paused || !s.Info().Push.Paused {
+		t.Fatalf("answers %+v, error %v", answers, err)
 	}
 	receive(t, "event of the pause", w.events)
-	if _, err := s.Refresh(t.Context()); err != nil {
+	if _, err := w.Ask(t.Context(), serverName, link.Replicas{}); err != nil {
 		t.Fatal(err)
 	}
 	select {

@@ -11,6 +11,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/kubemdm/kubemdm/controllers/internal/pool"
 	"github.com/kubemdm/kubemdm/internal/adminapi"
 )
 
@@ -27,11 +28,15 @@ type Server struct {
 
 	mu          sync.RWMutex
 	info        adminapi.Info
-	devices     map[string]adminapi.Device
-	serials     map[string]string // serial number -> device id
+	complete    bool                        // info is what holds of every replica
+	revision    int64                       // counts the changes of devices and assignments
+	devices     map[string]*adminapi.Device // never changed, only replaced
+	serials     map[string]string           // serial number -> device id
 	artifacts   map[adminapi.Key]adminapi.ArtifactStatus
-	assignments map[string]adminapi.Assignment
-	assigned    map[adminapi.Key]map[string]struct{} // artifact -> ids of the devices it is assigned to
+	assignments map[string]assignment // by device id
+	words       pool.Words
+	labels      pool.Pool[map[string]string]
+	sets        pool.Pool[[]adminapi.Key]
 	actions     map[adminapi.Key]adminapi.ActionStatus
 	tokens      map[adminapi.Key]adminapi.TokenStatus
 	pending     map[row]int64
@@ -51,10 +56,10 @@ func open(ctx context.Context, name types.NamespacedName, client *adminapi.Clien
 	}
 	s := &Server{
 		name: name, epoch: info.StoreEpoch, client: client, acks: newAcks(client, info.StoreEpoch), info: *info,
-		devices: map[string]adminapi.Device{}, serials: map[string]string{},
+		devices: map[string]*adminapi.Device{}, serials: map[string]string{},
 		artifacts:   map[adminapi.Key]adminapi.ArtifactStatus{},
-		assignments: map[string]adminapi.Assignment{}, assigned: map[adminapi.Key]map[string]struct{}{},
-		actions: map[adminapi.Key]adminapi.ActionStatus{}, tokens: map[adminapi.Key]adminapi.TokenStatus{},
+		assignments: map[string]assignment{},
+		actions:     map[adminapi.Key]adminapi.ActionStatus{}, tokens: map[adminapi.Key]adminapi.TokenStatus{},
 		pending: map[row]int64{},
 	}
 	if err := s.list(ctx); err != nil {
@@ -79,63 +84,107 @@ func (s *Server) list(ctx context.Context) error {
 	return each(ctx, s.client.Tokens, s.setToken)
 }
 
+// each reads a list page by page, so that it never stands in memory twice.
 func each[T any](ctx context.Context, list func(context.Context, string, int) (*adminapi.Page[T], error), set func(T)) error {
-	items, err := adminapi.All(ctx, list)
-	for _, item := range items {
-		set(item)
+	for after := ""; ; {
+		page, err := list(ctx, after, adminapi.MaxPage)
+		if err != nil {
+			return err
+		}
+		for _, item := range page.Items {
+			set(item)
+		}
+		if page.Next == "" {
+			return nil
+		}
+		after = page.Next
 	}
-	return err
 }
 
 // Client makes the calls that this package does not wrap.
 func (s *Server) Client() *adminapi.Client { return s.client }
 
-// Info is the server's state as it was last read.
+// Info is the server's state as it was last read, of the least advanced of several replicas.
 func (s *Server) Info() adminapi.Info {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.info
 }
 
-// Refresh reads the server's state. When it says something new about push or certificates, KindServer's sources hear of it.
-func (s *Server) Refresh(ctx context.Context) (adminapi.Info, error) {
-	info, err := s.client.Info(ctx)
-	if err != nil {
-		return adminapi.Info{}, err
+// Everywhere is Info if every replica has been asked since the session began and answered the last time, and else an empty one: what counts as confirmed
+// must be so wherever a device may come.
+func (s *Server) Everywhere() adminapi.Info {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if !s.complete {
+		return adminapi.Info{}
 	}
+	return s.info
+}
+
+// heard takes what the replicas answered. When it says something new about push or certificates, KindServer's sources hear of it.
+func (s *Server) heard(a *Answers) {
 	s.mu.Lock()
-	was := s.info
-	s.info = *info
+	was, info := s.info, a.Info
+	s.info, s.complete = info, a.complete
 	s.mu.Unlock()
 	if was.Push.Paused != info.Push.Paused || was.Push.Reason != info.Push.Reason || was.Push.Certificate != info.Push.Certificate ||
 		was.Push.LastAccepted.IsZero() != info.Push.LastAccepted.IsZero() || !slices.Equal(was.IdentityCAs, info.IdentityCAs) {
 		s.refreshed()
 	}
-	return *info, nil
+}
+
+// Revision changes whenever a device or an assignment does.
+func (s *Server) Revision() int64 {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.revision
 }
 
 // Device returns the device with an id.
-func (s *Server) Device(id string) (adminapi.Device, bool) { return read(s, s.devices, id) }
+func (s *Server) Device(id string) (adminapi.Device, bool) {
+	d, ok := read(s, s.devices, id)
+	return value(d), ok
+}
 
 // DeviceBySerial returns the device with a serial number.
 func (s *Server) DeviceBySerial(serial string) (adminapi.Device, bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	d, ok := s.devices[s.serials[serial]]
-	return d, ok
+	return value(d), ok
 }
 
 // Devices ranges over a snapshot of all devices in no order.
-func (s *Server) Devices() iter.Seq[adminapi.Device] { return snapshot(s, s.devices) }
+func (s *Server) Devices() iter.Seq[adminapi.Device] {
+	s.mu.RLock()
+	all := slices.Collect(maps.Values(s.devices))
+	s.mu.RUnlock()
+	return func(yield func(adminapi.Device) bool) {
+		for _, d := range all {
+			if !yield(*d) {
+				return
+			}
+		}
+	}
+}
+
+func value(d *adminapi.Device) adminapi.Device {
+	if d == nil {
+		return adminapi.Device{}
+	}
+	return *d
+}
 
 // Artifact returns the state of an artifact.
 func (s *Server) Artifact(key adminapi.Key) (adminapi.ArtifactStatus, bool) {
 	return read(s, s.artifacts, key)
 }
 
-// Assignment returns what is assigned to a device. Its slice must not be changed.
+// Assignment returns what is assigned to a device. Its slice must not be changed; devices to which the same is assigned share it.
 func (s *Server) Assignment(deviceID string) (adminapi.Assignment, bool) {
-	return read(s, s.assignments, deviceID)
+	a, ok := read(s, s.assignments, deviceID)
+	return adminapi.Assignment{DeviceID: deviceID, EnrollmentID: a.enrollmentID, Artifacts: a.artifacts}, ok
 }
 
 // Targeted counts the devices that an artifact is assigned to, as the server counts them: neither ended nor ignored.
@@ -143,9 +192,11 @@ func (s *Server) Targeted(artifact adminapi.Key) int {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	n := 0
-	for id := range s.assigned[artifact] {
-		d, known := s.devices[id]
-		if known && d.EnrollmentID == s.assignments[id].EnrollmentID && d.State != adminapi.DeviceEnded && !d.Ignored {
+	for id, a := range s.assignments {
+		if _, has := slices.BinarySearch(a.artifacts, artifact); !has {
+			continue
+		}
+		if d := s.devices[id]; d != nil && d.EnrollmentID == a.enrollmentID && d.State != adminapi.DeviceEnded && !d.Ignored {
 			n++
 		}
 	}
@@ -192,10 +243,4 @@ func read[K comparable, V any](s *Server, table map[K]V, key K) (V, bool) {
 	defer s.mu.RUnlock()
 	v, ok := table[key]
 	return v, ok
-}
-
-func snapshot[K comparable, V any](s *Server, table map[K]V) iter.Seq[V] {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return slices.Values(slices.Collect(maps.Values(table)))
 }

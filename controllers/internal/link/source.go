@@ -10,6 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
@@ -68,10 +70,30 @@ func (r *Registry) Source(kind adminapi.Kind, handler Handler) source.Source {
 
 func (s sink) take(ctx context.Context, e Event) int {
 	requests := s.handler(ctx, e)
-	for _, request := range requests {
-		s.queue.Add(request)
+	if e.Key == "" {
+		enqueue(s.queue, handler.LowPriority, requests)
+	} else {
+		AfterPeople(s.queue, requests...)
 	}
 	return len(requests)
+}
+
+// afterPeople is the priority of what a server says: below what a person just changed, which is 0, and above what is looked at since it might have changed.
+const afterPeople = handler.LowPriority / 2
+
+// AfterPeople enqueues requests that follow from what a server says.
+func AfterPeople(q workqueue.TypedRateLimitingInterface[reconcile.Request], requests ...reconcile.Request) {
+	enqueue(q, afterPeople, requests)
+}
+
+func enqueue(q queue, priority int, requests []reconcile.Request) {
+	if ranked, ok := q.(priorityqueue.PriorityQueue[reconcile.Request]); ok {
+		ranked.AddWithOpts(priorityqueue.AddOpts{Priority: &priority}, requests...)
+		return
+	}
+	for _, request := range requests {
+		q.Add(request)
+	}
 }
 
 // emit hands an event to the sources of its kind. unwanted says that sources listen and none had use for the event.

@@ -61,9 +61,11 @@ func (s *Server) PutIntent(ctx context.Context, in adminapi.DeviceIntent) (stale
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if d, known := s.devices[in.DeviceID]; known && d.EnrollmentID == in.EnrollmentID {
-		d.Ignored, d.Unenrolling = in.Intent == adminapi.IntentIgnore, in.Intent == adminapi.IntentUnenroll
-		s.devices[d.ID] = d
+	if d := s.devices[in.DeviceID]; d != nil && d.EnrollmentID == in.EnrollmentID {
+		changed := *d
+		changed.Ignored, changed.Unenrolling = in.Intent == adminapi.IntentIgnore, in.Intent == adminapi.IntentUnenroll
+		s.devices[d.ID] = &changed
+		s.revision++
 	}
 	return false, nil
 }

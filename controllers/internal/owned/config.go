@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -28,9 +29,14 @@ const (
 	dirAppleSignIn = "/etc/kubemdm/sign-in-apple"
 	dirImports     = "/etc/kubemdm/imports"
 	dirPage        = "/etc/kubemdm/page"
+	dirDatabase    = "/etc/kubemdm/database"
+	dirDatabaseCA  = "/etc/kubemdm/database-ca"
 	dirData        = "/var/lib/kubemdm"
 	configFile     = "config.json"
 )
+
+// leaveTime is how long a replica that stops goes on answering: until every node, and the load balancer in front, sends new connections to the others.
+const leaveTime = 10 * time.Second
 
 // ConfigMap holds the server's configuration file.
 func (s Server) ConfigMap() *corev1.ConfigMap {
@@ -44,15 +50,30 @@ func (s Server) config() string {
 		ServingDir: dirServing, TrustAnchor: s.Spec.TLS.Type == mdmv1alpha1.TLSSelfSigned,
 		AdminDir: dirAdmin, AdminClient: AdminClientName,
 		SealingDir:  dirSealing,
-		Store:       serverconfig.Store{SQLite: &serverconfig.SQLite{Path: path.Join(dirData, "mdm.db")}},
+		Store:       s.storeConfig(),
 		SilentAfter: serverconfig.Duration(s.Spec.SilentAfter.Duration),
 		Apple:       s.appleConfig(), Windows: s.windowsConfig(), Page: s.pageConfig(),
+	}
+	if s.Shared() {
+		c.LeaveTime = serverconfig.Duration(leaveTime)
 	}
 	b, err := json.MarshalIndent(c, "", "  ")
 	if err != nil {
 		panic(fmt.Sprintf("encoding the server's configuration: %v", err)) // it holds strings, numbers and durations only
 	}
 	return string(b) + "\n"
+}
+
+func (s Server) storeConfig() serverconfig.Store {
+	if !s.Shared() {
+		return serverconfig.Store{SQLite: &serverconfig.SQLite{Path: path.Join(dirData, "mdm.db")}}
+	}
+	given := s.Spec.Storage.PostgreSQL
+	c := &serverconfig.Postgres{Dir: dirDatabase, MaxConnections: int(given.MaxConnections / (*s.Spec.Replicas + maxSurge))}
+	if given.CARef != nil {
+		c.CADir = dirDatabaseCA
+	}
+	return serverconfig.Store{Postgres: c}
 }
 
 func (s Server) appleConfig() *serverconfig.Apple {

@@ -27,6 +27,9 @@ const (
 	portHealth  = 8080
 )
 
+// AdminPortName is the name of the internal API's port.
+const AdminPortName = "admin"
+
 // portHTTPS is that of https URLs without one.
 const portHTTPS = 443
 
@@ -40,9 +43,14 @@ type Server struct {
 	Image string
 	// ManagerNamespace is where the manager runs, which alone may reach the internal API.
 	ManagerNamespace string
+	// DatabasePorts are those of a PostgreSQL database.
+	DatabasePorts []int
 	// AWSRole is the IAM role (ARN) that the pods take to reach a push key in AWS KMS, or "".
 	AWSRole string
 }
+
+// Shared says whether all replicas share one store, so that there may be any number of them.
+func (s Server) Shared() bool { return s.Spec.Storage.Type == mdmv1alpha1.StoragePostgreSQL }
 
 func (s Server) sub(suffix string) string { return s.Name + "-" + suffix }
 

@@ -35,14 +35,14 @@ func (s Server) AdminService() *corev1.Service {
 		Type:     corev1.ServiceTypeClusterIP,
 		Selector: s.Selector(),
 		Ports: []corev1.ServicePort{
-			{Name: "admin", Port: portAdmin, TargetPort: intstr.FromString("admin"), Protocol: corev1.ProtocolTCP},
+			{Name: AdminPortName, Port: portAdmin, TargetPort: intstr.FromString(AdminPortName), Protocol: corev1.ProtocolTCP},
 			{Name: "health", Port: portHealth, TargetPort: intstr.FromString("health"), Protocol: corev1.ProtocolTCP},
 		},
 	}}
 }
 
-// NetworkPolicy lets devices in from everywhere and the manager to the internal API, and lets the server out to DNS, to push services and to the
-// issuers at which people sign in.
+// NetworkPolicy lets devices in from everywhere and the manager to the internal API, and lets the server out to DNS, to push services, to the
+// issuers at which people sign in and to its database.
 func (s Server) NetworkPolicy() *networkingv1.NetworkPolicy {
 	manager := networkingv1.NetworkPolicyPeer{
 		NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: s.ManagerNamespace}},
@@ -72,7 +72,7 @@ func (s Server) NetworkPolicy() *networkingv1.NetworkPolicy {
 
 // outbound are the ports of the services that the server calls: Apple's push service has two (443 and 2197), others the one of their URL.
 func (s Server) outbound() []networkingv1.NetworkPolicyPort {
-	var numbers []int
+	numbers := slices.Clone(s.DatabasePorts)
 	if apple := s.Spec.Apple; apple != nil {
 		numbers = append(numbers, portHTTPS, 2197, urlPort(apple.Push.URL))
 		if apple.SignIn != nil {

@@ -105,6 +105,26 @@ func full() owned.Server {
 	return s
 }
 
+// replicated is a server on PostgreSQL.
+func replicated() owned.Server {
+	s := minimal()
+	s.Spec.Replicas = ptr.To[int32](3)
+	s.Spec.Storage.Type = mdmv1alpha1.StoragePostgreSQL
+	s.Spec.Storage.PostgreSQL = &mdmv1alpha1.PostgreSQLStorage{
+		SecretRef: mdmv1alpha1.LocalReference{Name: "mdm-db-app"}, MaxConnections: 30,
+		CARef: &mdmv1alpha1.CAReference{Kind: mdmv1alpha1.CAReferenceSecret, Name: "mdm-db-ca", Key: "ca.crt"},
+	}
+	s.DatabasePorts = []int{5432}
+	return s
+}
+
+// provided is a server on a database whose CA is in a ConfigMap.
+func provided() owned.Server {
+	s := replicated()
+	s.Spec.Storage.PostgreSQL.CARef = &mdmv1alpha1.CAReference{Kind: mdmv1alpha1.CAReferenceConfigMap, Name: "cloud", Key: "bundle.pem"}
+	return s
+}
+
 func scheme(t *testing.T) *runtime.Scheme {
 	t.Helper()
 	s := runtime.NewScheme()
@@ -131,7 +151,11 @@ func TestGolden(t *testing.T) {
 			full().ConfigMap(), full().StatefulSet(), full().Service(), full().NetworkPolicy(), full().PodDisruptionBudget(), full().Ingress(),
 			full().TLSRoute(), full().PageConfigMap([]byte("<svg/>")), full().AppleCA().Generation(2), full().WindowsCA().Generation(2),
 		}, full().ServingPKI()...),
-		"windows":      {windows().ConfigMap(), windows().StatefulSet(), windows().NetworkPolicy(), windows().WindowsCA().Generation(1)},
+		"windows": {windows().ConfigMap(), windows().StatefulSet(), windows().NetworkPolicy(), windows().WindowsCA().Generation(1)},
+		"replicated": {
+			replicated().ConfigMap(), replicated().Deployment(), replicated().NetworkPolicy(), replicated().PodDisruptionBudget(),
+		},
+		"provided":     {provided().Deployment()},
 		"given-secret": append(secretTLS.ServingPKI(), secretTLS.StatefulSet()),
 		"address":      address.ServingPKI(),
 	} {
@@ -159,7 +183,7 @@ func compare(t *testing.T, name string, objects []client.Object) {
 }
 
 func TestConfigIsWhatTheServerReads(t *testing.T) {
-	for _, s := range []owned.Server{minimal(), full(), windows()} {
+	for _, s := range []owned.Server{minimal(), full(), windows(), replicated()} {
 		c, err := serverconfig.Parse([]byte(s.ConfigMap().Data["config.json"]))
 		if err != nil {
 			t.Fatal(err)
@@ -172,7 +196,15 @@ func TestConfigIsWhatTheServerReads(t *testing.T) {
 
 // TestPodIsRestricted holds the pod to the "restricted" pod security standard and to having no Kubernetes credentials.
 func TestPodIsRestricted(t *testing.T) {
-	pod := minimal().StatefulSet().Spec.Template.Spec
+	for name, pod := range map[string]corev1.PodSpec{
+		"SQLite": minimal().StatefulSet().Spec.Template.Spec, "PostgreSQL": replicated().Deployment().Spec.Template.Spec,
+	} {
+		t.Run(name, func(t *testing.T) { checkRestricted(t, pod) })
+	}
+}
+
+func checkRestricted(t *testing.T, pod corev1.PodSpec) {
+	t.Helper()
 	if *pod.AutomountServiceAccountToken || pod.ServiceAccountName != "" {
 		t.Error("the pod has a service account token")
 	}
@@ -211,5 +243,28 @@ func TestPodIsReplacedForItsConfigurationOnly(t *testing.T) {
 	}
 	if template(func(s *owned.Server) { s.Spec.Organization = "Another" }) == base {
 		t.Error("another configuration does not replace the pod, which reads it only at its start")
+	}
+}
+
+// Each pod of a rollout, of which there is one more than replicas, has its share of the connections, and time to leave before it is killed.
+func TestReplicasShareConnectionsAndLeave(t *testing.T) {
+	for _, c := range []struct {
+		replicas, connections int32
+		want                  int
+	}{{1, 20, 10}, {2, 20, 6}, {4, 20, 4}, {3, 1000, 250}} {
+		s := replicated()
+		s.Spec.Replicas, s.Spec.Storage.PostgreSQL.MaxConnections = &c.replicas, c.connections
+		config, err := serverconfig.Parse([]byte(s.ConfigMap().Data["config.json"]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := config.Store.Postgres.MaxConnections; got != c.want {
+			t.Errorf("%d connections of %d for each of %d replicas, want %d", got, c.connections, c.replicas, c.want)
+		}
+		const drain = 20 * time.Second // drainTimeout of mdmserver
+		grace := time.Duration(*s.Deployment().Spec.Template.Spec.TerminationGracePeriodSeconds) * time.Second
+		if leave := time.Duration(config.LeaveTime); leave < 5*time.Second || leave+drain >= grace {
+			t.Errorf("it leaves within %v and answers for %v more, and is killed after %v", leave, drain, grace)
+		}
 	}
 }

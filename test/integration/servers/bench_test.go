@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -38,6 +39,8 @@ type bench struct {
 	// cluster plays cert-manager and the StatefulSet controller, pod kubelet with the real server.
 	cluster *standin.Cluster
 	pod     *standin.Pod
+	// others are the pods beside it, by the addresses of their internal API.
+	others map[string]*standin.Pod
 
 	servers *mdmserver.Reconciler
 	certs   *apnscertificate.Reconciler
@@ -66,7 +69,7 @@ func newSerialBench(t *testing.T) *bench {
 		Clock:  b.clock,
 		Epoch:  func(context.Context) (int64, error) { return 1, nil },
 		Log:    testr.New(t),
-	}, setup.Options{Namespace: "kubemdm-system", ServerImage: "kubemdm/mdmserver:test", Dial: b.pod.DialAdmin})
+	}, setup.Options{Namespace: "kubemdm-system", ServerImage: "kubemdm/mdmserver:test", Dial: b.dialAdmin})
 	ctx, cancel := context.WithCancel(context.Background())
 	stopped := make(chan struct{})
 	go func() {
@@ -85,6 +88,14 @@ func newSerialBench(t *testing.T) *bench {
 		}
 	}
 	return b
+}
+
+// dialAdmin connects to the pod of an address, or to the first one, as a Service might.
+func (b *bench) dialAdmin(ctx context.Context, network, address string) (net.Conn, error) {
+	if pod := b.others[address]; pod != nil {
+		return pod.DialAdmin(ctx, network, address)
+	}
+	return b.pod.DialAdmin(ctx, network, address)
 }
 
 func (b *bench) must(err error) {

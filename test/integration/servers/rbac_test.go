@@ -105,6 +105,28 @@ func TestManagerNeedsNoMoreThanItsRole(t *testing.T) {
 	})
 	b.remove("staff", &mdmv1alpha1.EnrollmentToken{})
 	b.eventually("the token is gone", func() bool { return !b.exists("staff", &mdmv1alpha1.EnrollmentToken{}) })
+	b.moveToPostgreSQL()
+	b.eventually("its pods are asked", func() bool {
+		return meta.IsStatusConditionFalse(b.mdmServer().Status.Conditions, mdmv1alpha1.MDMServerReachable)
+	})
+}
+
+// moveToPostgreSQL switches the storage of a server, which a manager of its own looks after.
+func (b *bench) moveToPostgreSQL() {
+	b.Helper()
+	b.scale(0)
+	b.eventually("the StatefulSet is to stop", func() bool {
+		set := &appsv1.StatefulSet{}
+		b.get(serverName, set)
+		return *set.Spec.Replicas == 0
+	})
+	b.cluster.Available(serverName)
+	b.pod.Stop()
+	b.switchStorage()
+	b.eventually("the Deployment took the place of the StatefulSet", func() bool {
+		return !b.exists(serverName, &appsv1.StatefulSet{}) && b.exists(serverName, &appsv1.Deployment{})
+	})
+	b.scale(2)
 }
 
 func (b *bench) eventually(what string, holds func() bool) {

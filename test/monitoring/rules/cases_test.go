@@ -139,6 +139,15 @@ var cases = map[string]alertCase{
 		[]string{`kubemdm_server_store_errors_total{` + server + `} 7x2880`},
 		[]string{"namespace", "fleet", "server", "mdm"},
 	},
+	"KubeMDMStoreNotReady": {
+		// The reason changes, and the alert goes on.
+		[]string{
+			`kubemdm_object_condition{kind="MDMServer",` + mdm + `,condition="StoreReady",status="False",reason="StoreUnavailable"} 1x5`,
+			`kubemdm_object_condition{kind="MDMServer",` + mdm + `,condition="StoreReady",status="False",reason="DatabaseLoginRefused"} _x6 1x2880`,
+		},
+		[]string{`kubemdm_object_condition{kind="MDMServer",` + mdm + `,condition="StoreReady",status="Unknown",reason="ServerUnreachable"} 1x2880`},
+		[]string{"namespace", "fleet", "name", "mdm"},
+	},
 	"KubeMDMServerErrors": {
 		[]string{
 			`kubemdm_server_http_requests_total{` + server + `,listener="devices",endpoint="/mdm",code="200"} 0+9x2880`,
