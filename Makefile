@@ -19,7 +19,7 @@ GOLANGCI_LINT := $(TOOLS)/golangci-lint-kube-api-linter
 RESULTS ?= $(CACHE)/results
 GOTESTFLAGS ?=
 GOTEST   = $(TOOLS)/gotestsum --format=pkgname-and-test-fails --hide-summary=skipped --jsonfile=$(RESULTS)/$@.json -- $(GOTESTFLAGS)
-UNIT     = $$(go list ./... | grep -vE '/test/(browser|integration|system)(/|$$)')
+UNIT     = $$(go list ./... | grep -vE '/test/(browser|integration|scale|system)(/|$$)')
 FUZZTIME ?= 10s
 
 # What the build tag pkcs11 changes: packages that are tested as a whole with it, and one with a test that needs it.
@@ -95,6 +95,7 @@ verify-fmt:
 .PHONY: verify-modules
 verify-modules:
 	go mod tidy -diff
+	cd test/bench && go mod tidy -diff
 
 .PHONY: verify-generated
 verify-generated: generate manifests
@@ -110,6 +111,7 @@ vet: ## Run go vet.
 .PHONY: lint
 lint: $(TOOLED) ## Run golangci-lint with the Kubernetes API linter on api/.
 	$(GOLANGCI_LINT) run
+	cd test/bench && $(GOLANGCI_LINT) run
 	CGO_ENABLED=1 $(GOLANGCI_LINT) run --build-tags=pkcs11 $(PKCS11) $(PKCS11_FLOW) ./test/softhsm/...
 	GOOS=windows $(GOLANGCI_LINT) run $(AGENT)/...
 
@@ -134,6 +136,7 @@ test: test-unit test-browser test-integration test-pkcs11 test-system ## Run uni
 test-unit: $(TOOLED) | $(RESULTS) ## Run every test that needs neither an API server nor a cluster.
 	$(GOTEST) $(UNIT)
 	cd test/monitoring/rules && $(GOTEST:.json=-rules.json) ./...
+	cd test/bench && $(GOTEST:.json=-bench.json) ./...
 
 .PHONY: test-browser
 test-browser: $(TOOLED) | $(RESULTS) ## Run the tests of the enrolment page in a real Chromium.
@@ -167,8 +170,18 @@ test-system-all: test-docs cluster-ready | $(RESULTS) ## Run all system tests, o
 	$(GOTEST) -count=1 -p=1 -timeout=120m $$(go list ./test/system/... | grep -v /teardown$$) ./test/system/teardown # stops the cluster
 
 .PHONY: bench
-bench: ## Run the benchmarks.
+bench: ## Measure the server against NanoMDM and scepserver, and write docs/benchmarks.md. Takes a quarter of an hour at most.
+	cd test/bench && go run . --docs=../../docs/benchmarks.md
+
+.PHONY: microbench
+microbench: ## Run the benchmarks of single packages.
 	go test -run='^$$' -bench=. -benchmem $(UNIT)
+
+.PHONY: bench-scale
+bench-scale: SIZES ?= 1000,10000,100000
+bench-scale: ## Run the operator with 1,000, 10,000 and 100,000 devices (SIZES) on a real kube-apiserver and etcd; the largest takes a quarter of an hour.
+	KUBEBUILDER_ASSETS=$$(go run ./hack/cluster assets); export KUBEBUILDER_ASSETS; \
+	go test -count=1 -timeout=120m -v ./test/scale -args -sizes=$(SIZES)
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME (10s).
