@@ -108,6 +108,14 @@ func (s *reachedStore) Update(ctx context.Context, fn func(fleet.Tx) error) erro
 	return s.use(&s.writing, func(opened fleet.Store) error { return opened.Update(ctx, fn) })
 }
 
+func (s *reachedStore) Meta(ctx context.Context, name string) (word string, err error) {
+	err = s.use(&s.reading, func(opened fleet.Store) error {
+		word, err = opened.Meta(ctx, name)
+		return err
+	})
+	return word, err
+}
+
 func (s *reachedStore) Contact(ctx context.Context, q fleet.Contacted) (row *fleet.ContactRow, err error) {
 	err = s.use(&s.reading, func(opened fleet.Store) error {
 		row, err = opened.Contact(ctx, q)

@@ -13,6 +13,7 @@ import (
 	"github.com/kubemdm/kubemdm/cmd/kubectl-mdm/events"
 	"github.com/kubemdm/kubemdm/cmd/kubectl-mdm/importer"
 	"github.com/kubemdm/kubemdm/cmd/kubectl-mdm/internal/cli"
+	"github.com/kubemdm/kubemdm/cmd/kubectl-mdm/migratestore"
 	"github.com/kubemdm/kubemdm/cmd/kubectl-mdm/profiles"
 	"github.com/kubemdm/kubemdm/cmd/kubectl-mdm/pushvendor"
 	"github.com/kubemdm/kubemdm/cmd/kubectl-mdm/report"
@@ -69,7 +70,7 @@ The exit code is 0 if what was asked for is done, and 1 if not.`,
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddCommand(status.Command(e), devices.ListCommand(e), devices.DeviceCommand(e), events.Command(e), profiles.Command(e), report.Command(e, version))
 	root.AddCommand(doing(e)...)
-	root.AddCommand(importer.Command(e))
+	root.AddCommand(importer.Command(e), migratestore.Command(e))
 	root.AddCommand(apns.Command(e), pushvendor.Command(), completionCommand(), versionCommand())
 	return root
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime/debug"
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
@@ -21,7 +22,14 @@ import (
 // version is set by the linker.
 var version = "dev"
 
+// garbage is how much the heap grows, in percent, until it is collected. Most of it is the cache of a fleet, which stays: with Go's own 100 a large fleet would
+// take half as much memory again.
+const garbage = 50
+
 func main() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(garbage)
+	}
 	if err := command().ExecuteContext(ctrl.SetupSignalHandler()); err != nil {
 		os.Exit(1)
 	}

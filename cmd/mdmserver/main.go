@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -18,7 +19,14 @@ import (
 // version is set by the linker.
 var version = "dev"
 
+// garbage is how much the heap grows, in percent, until it is collected. Little of it stays, some 15 MB with 10,000 devices, and the rest is gone with its
+// request: with Go's own 100 an eighth of the work is collecting.
+const garbage = 300
+
 func main() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(garbage)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := command().ExecuteContext(ctx); err != nil {
@@ -66,6 +74,6 @@ The listener for devices and the internal API are TLS only; /healthz, /readyz an
 	c.Flags().StringVar(&file, "config", "", "the configuration file (JSON)")
 	c.Flags().TextVar(&level, "log-level", slog.LevelInfo, "what to log: DEBUG, INFO, WARN or ERROR")
 	_ = c.MarkFlagRequired("config") // fails only for a flag that is not defined
-	c.AddCommand(sealCommand())
+	c.AddCommand(sealCommand(), migrateStoreCommand())
 	return c
 }

@@ -29,16 +29,16 @@ func (r removal) due(now time.Time) bool { return !r.held && now.Sub(r.since) >=
 // plan is which devices of a server should have which artifacts.
 type plan struct {
 	server    *link.Server
-	members   []roster.Member
+	groups    []roster.Group
 	decisions map[adminapi.Key]roster.Decision
 }
 
 // newPlan decides for every Profile that the server has.
-func newPlan(s *link.Server, members []roster.Member, profiles []mdmv1alpha1.Profile) *plan {
-	p := &plan{server: s, members: members, decisions: map[adminapi.Key]roster.Decision{}}
+func newPlan(s *link.Server, groups []roster.Group, profiles []mdmv1alpha1.Profile) *plan {
+	p := &plan{server: s, groups: groups, decisions: map[adminapi.Key]roster.Decision{}}
 	for i := range profiles {
 		if key := convert.Key(&profiles[i]); p.published(key) {
-			p.decisions[key] = roster.Decide(&profiles[i], members)
+			p.decisions[key] = roster.Decide(&profiles[i], groups)
 		}
 	}
 	return p
@@ -67,34 +67,37 @@ func (p *plan) removals(before map[adminapi.Key]removal, now time.Time) map[admi
 
 // changes are the assignments that the server was not told yet. Additions happen at once, removals when they are due.
 func (p *plan) changes(removals map[adminapi.Key]removal, now time.Time) []adminapi.Assignment {
-	sets := make([][]adminapi.Key, len(p.members))
+	sets := make([][]adminapi.Key, len(p.groups))
 	for _, key := range slices.Sorted(maps.Keys(p.decisions)) {
 		d, keep := p.decisions[key], !removals[key].due(now)
-		for i := range p.members {
-			if d.Wanted[i] || keep && p.members[i].Has(key) {
+		for i := range p.groups {
+			if d.Wanted[i] || keep && p.groups[i].Has(key) {
 				sets[i] = append(sets[i], key)
 			}
 		}
 	}
 	var changes []adminapi.Assignment
-	for i, m := range p.members {
-		set := sets[i]
-		if strays := p.strays(&m); len(strays) > 0 {
+	for i := range p.groups {
+		g, set := &p.groups[i], sets[i]
+		if strays := p.strays(g); len(strays) > 0 {
 			set = append(set, strays...)
 			slices.Sort(set)
 		}
-		if !m.Told || !slices.Equal(set, m.Assigned) {
+		if g.Told && slices.Equal(set, g.Assigned) {
+			continue
+		}
+		for _, m := range g.Members {
 			changes = append(changes, adminapi.Assignment{DeviceID: m.ID, EnrollmentID: m.EnrollmentID, Artifacts: set})
 		}
 	}
 	return changes
 }
 
-// strays are the artifacts of a member whose Profile is not to be seen. They stay: only the finalizer of a Profile withdraws it, and a Profile that
+// strays are the artifacts of a group whose Profile is not to be seen. They stay: only the finalizer of a Profile withdraws it, and a Profile that
 // is missing may be one that a restored cluster has not got back yet.
-func (p *plan) strays(m *roster.Member) []adminapi.Key {
+func (p *plan) strays(g *roster.Group) []adminapi.Key {
 	var strays []adminapi.Key
-	for _, key := range m.Assigned {
+	for _, key := range g.Assigned {
 		if _, decided := p.decisions[key]; !decided && p.published(key) {
 			strays = append(strays, key)
 		}

@@ -3,6 +3,7 @@ package device
 import (
 	"context"
 
+	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -32,7 +33,9 @@ type Reconciler struct {
 // scope is what one step hands to the next.
 type scope struct {
 	object *mdmv1alpha1.Device
-	server *link.Server
+	// newborn: it was made by the operator and has no status yet.
+	newborn bool
+	server  *link.Server
 	// device is what the server knows of it; nil if it knows nothing. version is that of its row.
 	device  *adminapi.Device
 	version int64
@@ -42,7 +45,7 @@ type scope struct {
 
 // Reconcile brings one Device about.
 func (r *Reconciler) Reconcile(ctx context.Context, d *mdmv1alpha1.Device) (ctrl.Result, error) {
-	s := &scope{object: d}
+	s := &scope{object: d, newborn: roster.Discovered(d) && len(d.Status.Conditions) == 0}
 	return r.Run(ctx, d, loop.Spec{
 		Steps: []loop.Step{
 			s.step(mdmv1alpha1.DeviceMatched, r.match),
@@ -93,10 +96,24 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	changed := predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}, predicate.LabelChangedPredicate{})
 	appeared := predicate.Funcs{UpdateFunc: func(event.UpdateEvent) bool { return false }}
 	return ctrl.NewControllerManagedBy(mgr).Named("device").
-		For(&mdmv1alpha1.Device{}, builder.WithPredicates(changed)).
+		Watches(&mdmv1alpha1.Device{}, &own{}, builder.WithPredicates(changed)).
 		Watches(&mdmv1alpha1.Device{}, handler.EnqueueRequestsFromMapFunc(r.rivals), builder.WithPredicates(appeared)).
 		WatchesRawSource(r.Links.Source(adminapi.KindDevice, r.claimants)).
 		Complete(reconcile.AsReconciler(r.Client, r))
+}
+
+// own enqueues a Device itself. One that the operator made for a device that enrolled comes after what people do, as all that servers say.
+type own struct {
+	handler.EnqueueRequestForObject
+}
+
+// Create implements handler.EventHandler.
+func (o *own) Create(ctx context.Context, e event.CreateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+	if roster.Discovered(e.Object.(*mdmv1alpha1.Device)) && !e.IsInInitialList {
+		link.AfterPeople(q, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(e.Object)})
+		return
+	}
+	o.EnqueueRequestForObject.Create(ctx, e, q)
 }
 
 // rivals maps a Device that came or went to the others that claim its device: another one may speak for it now.

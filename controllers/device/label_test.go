@@ -59,3 +59,18 @@ func TestTokenLabelThatWasTakenOffComesBack(t *testing.T) {
 	managed.Edit(b, "mac", d, func(d *mdmv1alpha1.Device) { delete(d.Labels, "team") })
 	untilLabels(b, d, map[string]string{"team": "design"})
 }
+
+// A Device that is made for an enrolment has the labels of its token from the first write on, and loses them with the enrolment.
+func TestDiscoveredDeviceIsBornWithItsLabels(t *testing.T) {
+	b := managed.New(t)
+	b.Fleet.Enrol("UDID-1", "C02A", map[string]string{"team": "design", "floor": "3", mdmv1alpha1.LabelServer: "another"})
+	b.Until("there is a Device", func() bool { b.Pass(); return len(devices(b)) == 1 })
+	d := &devices(b)[0]
+	want := map[string]string{mdmv1alpha1.LabelDiscovered: "true", "team": "design", "floor": "3"}
+	if !maps.Equal(d.Labels, want) {
+		t.Errorf("labels %v, want %v", d.Labels, want)
+	}
+	b.UntilIs(d, "Ready=True/Ready")
+	b.Fleet.Enrol("UDID-1", "C02A", map[string]string{"team": "sales"})
+	untilLabels(b, d, map[string]string{mdmv1alpha1.LabelDiscovered: "true", "team": "sales"})
+}

@@ -15,6 +15,10 @@ import (
 // staleAgain is the pause after the server spoke of a newer enrolment than the mirror, which is about to hear of it.
 const staleAgain = time.Second
 
+// infancy is how long the first status of a Device that was made for a device that enrolled waits until the server was told which Profiles it should have, so
+// that it is written once.
+const infancy = 30 * time.Second
+
 // publish sees that the server manages the enrolment, or releases it, and that it was told which Profiles the device should have.
 func (r *Reconciler) publish(ctx context.Context, s *scope, report *loop.Report) error {
 	d := s.device
@@ -32,10 +36,20 @@ func (r *Reconciler) publish(ctx context.Context, s *scope, report *loop.Report)
 			return err
 		}
 	}
-	if told, ok := s.server.Assignment(d.ID); !ok || told.EnrollmentID != d.EnrollmentID || d.State == adminapi.DevicePending {
-		return loop.Wait(mdmv1alpha1.ReasonPending, 0, "the server is about to hear which Profiles the device should have")
+	return r.told(s)
+}
+
+// told waits until the server was told which Profiles the device should have.
+func (r *Reconciler) told(s *scope) error {
+	d := s.device
+	told, ok := s.server.Assignment(d.ID)
+	switch {
+	case ok && told.EnrollmentID == d.EnrollmentID && d.State != adminapi.DevicePending:
+		return nil
+	case s.newborn && r.Clock.Now().Sub(s.object.CreationTimestamp.Time) < infancy:
+		return loop.Hold(staleAgain)
 	}
-	return nil
+	return loop.Wait(mdmv1alpha1.ReasonPending, 0, "the server is about to hear which Profiles the device should have")
 }
 
 // handOver tells the server what becomes of the enrolment without its Device.

@@ -35,6 +35,7 @@ const passPause = time.Second
 type Roster struct {
 	Client client.Client
 	Links  *link.Registry
+	Book   *roster.Book
 	Clock  clock.PassiveClock
 
 	// passes is what is remembered of each server. Only Reconcile uses it, and the controller has one worker.
@@ -61,7 +62,7 @@ func (r *Roster) pass(ctx context.Context, name types.NamespacedName, s *link.Se
 	if wait := passPause - now.Sub(last.at); wait > 0 {
 		return ctrl.Result{RequeueAfter: wait}, nil
 	}
-	devices, err := roster.Devices(ctx, r.Client, name)
+	groups, err := r.Book.Groups(ctx, r.Client, name, s)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
@@ -70,8 +71,8 @@ func (r *Roster) pass(ctx context.Context, name types.NamespacedName, s *link.Se
 	if err != nil {
 		return ctrl.Result{}, fmt.Errorf("listing the Profiles of a server: %w", err)
 	}
-	undiscovered := r.discover(ctx, name, s, devices)
-	p := newPlan(s, roster.Members(s, devices), profiles.Items)
+	more, undiscovered := r.discover(ctx, name, s, groups)
+	p := newPlan(s, groups, profiles.Items)
 	next := pass{at: now, removals: p.removals(last.removals, now)}
 	if r.passes == nil {
 		r.passes = map[types.NamespacedName]pass{}
@@ -80,6 +81,9 @@ func (r *Roster) pass(ctx context.Context, name types.NamespacedName, s *link.Se
 	r.tellProfiles(ctx, name, last.removals, next.removals)
 	if err := errors.Join(undiscovered, r.assign(ctx, name, s, p.changes(next.removals, now))); err != nil {
 		return ctrl.Result{}, err
+	}
+	if more {
+		return ctrl.Result{RequeueAfter: passPause}, nil
 	}
 	return ctrl.Result{RequeueAfter: soonest(next.removals, now)}, nil
 }
@@ -115,7 +119,8 @@ func (r *Roster) tellProfiles(ctx context.Context, name types.NamespacedName, be
 // SetupWithManager registers the controller.
 func (r *Roster) SetupWithManager(mgr ctrl.Manager) error {
 	paused := predicate.AnnotationChangedPredicate{}
-	moved := predicate.Or[client.Object](paused, predicate.LabelChangedPredicate{}, predicate.GenerationChangedPredicate{}, enrolmentChanged)
+	r.Book.Watch()
+	moved := turning(r.Book, predicate.Or[client.Object](paused, predicate.LabelChangedPredicate{}, predicate.GenerationChangedPredicate{}, enrolmentChanged))
 	edited := predicate.Or[client.Object](paused, predicate.GenerationChangedPredicate{})
 	return ctrl.NewControllerManagedBy(mgr).Named("device-roster").
 		Watches(&mdmv1alpha1.Device{}, handler.EnqueueRequestsFromMapFunc(ofDevice), builder.WithPredicates(moved)).
@@ -124,6 +129,11 @@ func (r *Roster) SetupWithManager(mgr ctrl.Manager) error {
 		WatchesRawSource(r.Links.Source(link.KindAssignments, link.ToServer)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 1}).
 		Complete(r)
+}
+
+// turning tells the book of the events that it passes on.
+func turning(book *roster.Book, which predicate.Predicate) predicate.Predicate {
+	return predicate.And(which, predicate.NewPredicateFuncs(func(client.Object) bool { book.Turn(); return true }))
 }
 
 // enrolmentChanged passes updates after which another enrolment counts as managed.

@@ -66,8 +66,11 @@ func (r *Reconciler) resolve(ctx context.Context, s *scope, left time.Duration) 
 	if err != nil {
 		return nil, err
 	}
-	for _, m := range roster.Members(s.server, devices) {
-		if selector.Matches(m.Labels) {
+	for _, g := range roster.Groups(s.server, devices) {
+		if !selector.Matches(g.Labels) {
+			continue
+		}
+		for _, m := range g.Members {
 			s.targets = append(s.targets, adminapi.ActionTarget{DeviceID: m.ID, EnrollmentID: m.EnrollmentID})
 		}
 	}

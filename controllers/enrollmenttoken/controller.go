@@ -6,7 +6,6 @@ import (
 	"sync"
 
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -14,7 +13,6 @@ import (
 	"github.com/kubemdm/kubemdm/controllers/internal/link"
 	"github.com/kubemdm/kubemdm/controllers/internal/loop"
 	"github.com/kubemdm/kubemdm/internal/adminapi"
-	"github.com/kubemdm/kubemdm/internal/validate"
 )
 
 // +kubebuilder:rbac:groups=mdm.kubemdm.io,resources=enrollmenttokens,verbs=get;list;watch;patch
@@ -46,7 +44,6 @@ func (r *Reconciler) Reconcile(ctx context.Context, t *mdmv1alpha1.EnrollmentTok
 	s := &scope{token: t}
 	spec := loop.Spec{
 		Steps: []loop.Step{
-			loop.Admit(mdmv1alpha1.EnrollmentTokenPublished, func() field.ErrorList { return validate.EnrollmentToken(t) }),
 			s.step(mdmv1alpha1.EnrollmentTokenPublished, r.publish),
 			s.step(mdmv1alpha1.EnrollmentTokenUsable, r.count),
 		},

@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
@@ -23,6 +24,7 @@ import (
 	"github.com/kubemdm/kubemdm/controllers/internal/loop"
 	"github.com/kubemdm/kubemdm/controllers/internal/owned"
 	"github.com/kubemdm/kubemdm/internal/adminapi"
+	"github.com/kubemdm/kubemdm/internal/validate"
 )
 
 const (
@@ -43,6 +45,10 @@ type sent struct {
 
 // publish writes the token to its Secret and its hash to the server.
 func (r *Reconciler) publish(ctx context.Context, s *scope, report *loop.Report) error {
+	valid := loop.Admit(mdmv1alpha1.EnrollmentTokenPublished, func() field.ErrorList { return validate.EnrollmentToken(s.token) })
+	if err := valid.Run(ctx, report); err != nil {
+		return err
+	}
 	report.Again(recheck)
 	server := &mdmv1alpha1.MDMServer{}
 	if err := r.Client.Get(ctx, s.serverKey(), server); apierrors.IsNotFound(err) {
@@ -62,9 +68,9 @@ func (r *Reconciler) publish(ctx context.Context, s *scope, report *loop.Report)
 		return err
 	}
 	token.Hash = s.hash
-	session, err := r.Links.Find(ctx, r.Client, s.token.Namespace, s.token.Spec.ServerRef.Name)
+	session, err := r.Links.Await(ctx, r.Client, s.token, s.token.Spec.ServerRef.Name, mdmv1alpha1.EnrollmentTokenPublished, report)
 	if err != nil {
-		return link.Halt(err)
+		return err
 	}
 	if err := r.put(ctx, session, token); err != nil {
 		return link.Halt(err)

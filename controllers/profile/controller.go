@@ -32,6 +32,7 @@ import (
 type Reconciler struct {
 	loop.Engine
 	Links *link.Registry
+	Book  *roster.Book
 	// Pace spaces the writes of counters.
 	Pace *pace.Pace
 }
@@ -44,7 +45,7 @@ type scope struct {
 	version  int64 // of the artifact's row
 	rendered *content.Rendered
 	artifact *adminapi.ArtifactStatus
-	members  []roster.Member
+	groups   []roster.Group
 	decision roster.Decision
 	// late is how long the counters of this version wait until they are written and acked; 0: they were.
 	late time.Duration

@@ -131,8 +131,8 @@ func refused(_ *scope, c counters) (reason, message string, failed bool) {
 
 // rollingOut holds until all devices answered and the counters are about the devices that the Profile is for.
 func rollingOut(s *scope, c counters) (reason, message string, failed bool) {
-	behind := !s.decision.Told(s.key, s.members) || int(c.targeted) != s.server.Targeted(s.key)
-	return mdmv1alpha1.ProfileRollingOut, "some devices have not answered yet", c.pending > 0 || behind
+	return mdmv1alpha1.ProfileRollingOut, "some devices have not answered yet",
+		c.pending > 0 || !s.decision.Told(s.key, s.groups) || int(c.targeted) != s.server.Targeted(s.key)
 }
 
 func removing(_ *scope, c counters) (reason, message string, failed bool) {

@@ -40,7 +40,7 @@ func (r *Reconciler) publish(ctx context.Context, s *scope, report *loop.Report)
 	if err := r.decide(ctx, s); err != nil {
 		return err
 	}
-	if !published && !s.decision.Told(s.key, s.members) {
+	if !published && !s.decision.Told(s.key, s.groups) {
 		report.False(mdmv1alpha1.ReasonPending, "the server is about to hear which devices should have it")
 	}
 	return nil
@@ -71,12 +71,11 @@ func refusal(err error, report *loop.Report) error {
 
 // decide says which devices should have the Profile, as the one who tells the server does.
 func (r *Reconciler) decide(ctx context.Context, s *scope) error {
-	devices, err := roster.Devices(ctx, r.Client, s.serverName())
-	if err != nil {
+	var err error
+	if s.groups, err = r.Book.Groups(ctx, r.Client, s.serverName(), s.server); err != nil {
 		return err
 	}
-	s.members = roster.Members(s.server, devices)
-	s.decision = roster.Decide(s.profile, s.members)
+	s.decision = roster.Decide(s.profile, s.groups)
 	return nil
 }
 

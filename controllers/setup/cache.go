@@ -8,6 +8,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -30,11 +31,10 @@ func cacheOptions(namespaces []string) cache.Options {
 	opts := cache.Options{
 		DefaultTransform: cache.TransformStripManagedFields(),
 		ByObject: map[client.Object]cache.ByObject{
-			&appsv1.StatefulSet{}: ours, &corev1.Service{}: ours, &corev1.ConfigMap{}: ours,
+			&appsv1.StatefulSet{}: ours, &appsv1.Deployment{}: ours, &corev1.Service{}: ours, &corev1.ConfigMap{}: ours,
 			&networkingv1.NetworkPolicy{}: ours, &networkingv1.Ingress{}: ours, &policyv1.PodDisruptionBudget{}: ours,
 			&cmapi.Certificate{}: ours, &cmapi.Issuer{}: ours,
-			// The managed fields of a Device tell the labels of its token from those of people.
-			&mdmv1alpha1.Device{}: {Transform: func(o any) (any, error) { return o, nil }},
+			&mdmv1alpha1.Device{}: {Transform: new(slim).device},
 		},
 	}
 	if len(namespaces) > 0 {
@@ -46,10 +46,11 @@ func cacheOptions(namespaces []string) cache.Options {
 	return opts
 }
 
-// clientOptions read Secrets, ConfigMaps and volume claims live: caching them takes the right to list them all, and the memory.
+// clientOptions read Secrets, ConfigMaps and volume claims live: caching them takes the right to list them all, and the memory. EndpointSlices must not be
+// old.
 func clientOptions() client.Options {
 	return client.Options{Cache: &client.CacheOptions{
-		DisableFor: []client.Object{&corev1.Secret{}, &corev1.ConfigMap{}, &corev1.PersistentVolumeClaim{}},
+		DisableFor: []client.Object{&corev1.Secret{}, &corev1.ConfigMap{}, &corev1.PersistentVolumeClaim{}, &discoveryv1.EndpointSlice{}},
 	}}
 }
 

@@ -31,6 +31,7 @@ import (
 	"github.com/kubemdm/kubemdm/controllers/internal/link"
 	"github.com/kubemdm/kubemdm/controllers/internal/loop"
 	"github.com/kubemdm/kubemdm/controllers/internal/pace"
+	"github.com/kubemdm/kubemdm/controllers/internal/roster"
 	"github.com/kubemdm/kubemdm/controllers/mdmserver"
 	"github.com/kubemdm/kubemdm/controllers/profile"
 	"github.com/kubemdm/kubemdm/webhooks"
@@ -99,15 +100,15 @@ type Controller interface {
 
 // Controllers is the list of all controllers.
 func Controllers(d Deps) []Controller {
-	sessions := &apple.Sessions{}
+	sessions, book := &apple.Sessions{}, &roster.Book{}
 	return []Controller{
 		&mdmserver.Reconciler{Engine: d.Engine, Links: d.Links, Image: d.Options.ServerImage, Namespace: d.Options.Namespace},
 		&apnscertificate.Reconciler{Engine: d.Engine, Links: d.Links},
 		&enrollmenttoken.Reconciler{Engine: d.Engine, Links: d.Links},
 		&automatedenrollment.Reconciler{Engine: d.Engine, Links: d.Links, Apple: sessions},
 		&device.Reconciler{Engine: d.Engine, Links: d.Links},
-		&device.Roster{Client: d.Engine.Client, Links: d.Links, Clock: d.Engine.Clock},
-		&profile.Reconciler{Engine: d.Engine, Links: d.Links, Pace: pace.New(d.Engine.Clock)},
+		&device.Roster{Client: d.Engine.Client, Links: d.Links, Book: book, Clock: d.Engine.Clock},
+		&profile.Reconciler{Engine: d.Engine, Links: d.Links, Book: book, Pace: pace.New(d.Engine.Clock)},
 		&devicecommand.Reconciler{Engine: d.Engine, Links: d.Links, Pace: pace.New(d.Engine.Clock), Apple: sessions},
 	}
 }
@@ -123,7 +124,8 @@ func Scheme() *runtime.Scheme {
 
 // New returns a manager with all controllers, ready to start.
 func New(ctx context.Context, cfg *rest.Config, opts Options) (ctrl.Manager, error) {
-	mgr, err := newManager(cfg, opts)
+	written := newWrites()
+	mgr, err := newManager(cfg, opts, written)
 	if err != nil {
 		return nil, fmt.Errorf("making the manager: %w", err)
 	}
@@ -155,14 +157,16 @@ func New(ctx context.Context, cfg *rest.Config, opts Options) (ctrl.Manager, err
 	if err := addLive(mgr, epoch, opts); err != nil {
 		return nil, fmt.Errorf("setting up the live view: %w", err)
 	}
-	return mgr, observe(mgr, opts)
+	return mgr, errors.Join(observe(mgr, opts), opts.Metrics.Register(written.total))
 }
 
-func newManager(cfg *rest.Config, opts Options) (ctrl.Manager, error) {
+func newManager(cfg *rest.Config, opts Options, written writes) (ctrl.Manager, error) {
 	cfg = rest.CopyConfig(cfg)
+	cfg.Wrap(written.around)
 	if cfg.QPS == 0 {
-		// The API server's own priority and fairness limits a manager well enough; the client's default would take minutes for a large fleet.
-		cfg.QPS, cfg.Burst = 300, 600
+		// A manager writes with a dozen requests at a time at most, and the API server's own priority and fairness does the rest; a limit in the client would
+		// let a large fleet wait for minutes.
+		cfg.QPS = -1
 	}
 	o := ctrl.Options{
 		Scheme:                        Scheme(),

@@ -178,8 +178,10 @@ const unsupported = "there is no such action for devices of this platform"
 // finish closes a target for good, and its action with the last one.
 func finish(tx *txn, t *TargetRow, state adminapi.TargetState, message string) error {
 	t.State, t.Message, t.FinishedAt = state, message, tx.now
-	if err := tx.DeleteCommand(t.CommandUUID); err != nil {
-		return err
+	if t.CommandUUID != "" {
+		if err := tx.DeleteCommand(t.CommandUUID); err != nil {
+			return err
+		}
 	}
 	t.Offer = Offer{}
 	if err := tx.PutTarget(*t); err != nil {

@@ -143,6 +143,7 @@ func (s *session) creditAction(row *CommandRow, r Report) error {
 		s.tx.touch(adminapi.KindAction, string(t.Action))
 		return s.tx.PutTarget(*t)
 	}
+	t.CommandUUID = "" // its command is forgotten already
 	if t.Body, err = s.f.seal(r.Body, sealedResult, t.ActionID, t.DeviceID); err != nil {
 		return err
 	}

@@ -15,38 +15,42 @@ const leaseLife = time.Minute
 // storedLease reads the highest manager epoch that was seen, 0 if none was.
 func storedLease(tx Tx) (int64, error) {
 	text, err := tx.Meta(metaLeaseEpoch)
-	if err != nil || text == "" {
+	if err != nil {
 		return 0, err
+	}
+	return parseLease(text)
+}
+
+func parseLease(text string) (int64, error) {
+	if text == "" {
+		return 0, nil
 	}
 	return strconv.ParseInt(text, 10, 64)
 }
 
 // LeaseEpoch is the highest manager epoch that was seen.
-func (f *Fleet) LeaseEpoch(ctx context.Context) (epoch int64, err error) {
-	err = f.view(ctx, func(tx *txn) error {
-		epoch, err = storedLease(tx)
-		return err
-	})
-	return epoch, err
+func (f *Fleet) LeaseEpoch(ctx context.Context) (int64, error) {
+	text, err := f.store.Meta(ctx, metaLeaseEpoch)
+	if err != nil {
+		return 0, err
+	}
+	return parseLease(text)
 }
 
 // CheckLease refuses a manager that another one has replaced (adminapi.CodeAnotherManager), and remembers the highest epoch.
 func (f *Fleet) CheckLease(ctx context.Context, epoch int64) error {
-	newer := false
-	check := func(tx *txn) error {
-		highest, err := storedLease(tx)
+	check := func(highest int64, err error) error {
 		if err == nil && epoch < highest {
 			err = &adminapi.Error{Code: adminapi.CodeAnotherManager, Message: fmt.Sprintf("a manager with lease epoch %d is at work; this call has %d", highest, epoch)}
 		}
-		newer = epoch > highest
 		return err
 	}
-	err := f.view(ctx, check) // not from memory: another replica may have seen a newer one
-	if err != nil || !newer {
+	highest, err := f.LeaseEpoch(ctx) // not from memory: another replica may have seen a newer one
+	if err := check(highest, err); err != nil || epoch == highest {
 		return err
 	}
 	return f.update(ctx, func(tx *txn) error {
-		if err := check(tx); err != nil {
+		if err := check(storedLease(tx)); err != nil {
 			return err
 		}
 		return tx.SetMeta(metaLeaseEpoch, strconv.FormatInt(epoch, 10))

@@ -11,7 +11,8 @@ import (
 type Store interface {
 	// View runs fn over one consistent snapshot. Nothing may be written in it.
 	View(ctx context.Context, fn func(Tx) error) error
-	// Contact reads what decides about a request of an Apple channel, in one statement.
+	// Meta reads a word about the store and Contact what decides about a request of an Apple channel, each in one statement without a transaction.
+	Meta(ctx context.Context, name string) (string, error)
 	Contact(ctx context.Context, q Contacted) (*ContactRow, error)
 	// Update runs fn alone among all updates and commits durably if it returns nil; otherwise nothing of it remains.
 	Update(ctx context.Context, fn func(Tx) error) error

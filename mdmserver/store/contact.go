@@ -30,16 +30,13 @@ const contact = `SELECT
 func (s *Store) Contact(ctx context.Context, q fleet.Contacted) (*fleet.ContactRow, error) {
 	var device, identity, enrollment, channel, busy bool
 	d, i, e, c := fleet.DeviceRow{ID: q.DeviceID}, fleet.IdentityRow{Fingerprint: q.Fingerprint}, fleet.EnrollmentRow{}, fleet.ChannelRow{Channel: fleet.Channel{ID: q.ChannelID}}
-	err := s.readers.QueryRowContext(ctx, contact, q.DeviceID, q.ChannelID, q.Fingerprint, q.EnrollmentID).Scan(
+	err := s.alone(ctx, contact, []any{q.DeviceID, q.ChannelID, q.Fingerprint, q.EnrollmentID},
 		&device, &d.Platform, &d.State, &d.EnrollmentID, &d.Intent, &d.Fingerprint, micros{&d.IdentityNotBefore}, micros{&d.RenewAt}, jsonText{&d.Setup},
 		&identity, &i.EnrollmentID, micros{&i.RejectAfter},
 		&enrollment, &e.ID, &e.DeviceID,
 		&channel, &c.Enabled, micros{&c.WakeAt}, &busy)
-	if ctx.Err() != nil {
-		return nil, ctx.Err()
-	}
 	if err != nil {
-		return nil, s.classify(fmt.Errorf("reading what waits for a device: %w", err))
+		return nil, err
 	}
 	row := &fleet.ContactRow{Busy: busy}
 	if device {
@@ -55,4 +52,23 @@ func (s *Store) Contact(ctx context.Context, q fleet.Contacted) (*fleet.ContactR
 		row.Channel = &c
 	}
 	return row, nil
+}
+
+// Meta reads a word about the store.
+func (s *Store) Meta(ctx context.Context, name string) (string, error) {
+	var word string
+	err := s.alone(ctx, "SELECT COALESCE((SELECT value FROM meta WHERE name = $1), '')", []any{name}, &word)
+	return word, err
+}
+
+// alone reads one row with one statement that is no part of a transaction.
+func (s *Store) alone(ctx context.Context, query string, args []any, dest ...any) error {
+	err := s.readers.QueryRowContext(ctx, query, args...).Scan(dest...)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		return s.classify(fmt.Errorf("reading: %w", err))
+	}
+	return nil
 }

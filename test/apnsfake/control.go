@@ -3,6 +3,7 @@ package apnsfake
 import (
 	"context"
 	"encoding/hex"
+	"encoding/json"
 	"net/http"
 	"time"
 )
@@ -11,7 +12,7 @@ import (
 const maxWait = time.Minute
 
 // Control is where simulated devices in other processes wait for their pushes: GET /control/wait?token=HEX&timeout=30s answers 200 when a push
-// to the token came since the last answer, 204 when none came in time.
+// to the token came since the last answer, 204 when none came in time. GET /control/accepted is a JSON object of how many pushes were accepted, by token.
 func (f *Fake) Control() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /control/wait", func(w http.ResponseWriter, r *http.Request) {
@@ -31,5 +32,20 @@ func (f *Fake) Control() http.Handler {
 			w.WriteHeader(http.StatusNoContent)
 		}
 	})
+	mux.HandleFunc("GET /control/accepted", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(f.allAccepted()) // the client may be gone
+	})
 	return mux
+}
+
+// allAccepted counts the accepted pushes by token in hexadecimal.
+func (f *Fake) allAccepted() map[string]int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	accepted := map[string]int{}
+	for token, d := range f.devices {
+		accepted[token] = d.accepted
+	}
+	return accepted
 }

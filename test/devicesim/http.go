@@ -110,6 +110,8 @@ const (
 type Network struct {
 	// Next carries what is not lost.
 	Next http.RoundTripper
+	// Around, if it is set, carries what is not lost by way of next, which is Next or what Over was given: as often as it likes.
+	Around func(request *http.Request, next http.RoundTripper) (*http.Response, error)
 
 	mu      sync.Mutex
 	every   int
@@ -163,7 +165,11 @@ func (n *Network) carry(request *http.Request, next http.RoundTripper) (*http.Re
 	if lost && loss == LoseRequest {
 		return nil, ErrNetwork
 	}
-	response, err := next.RoundTrip(request)
+	carry := next.RoundTrip
+	if n.Around != nil {
+		carry = func(request *http.Request) (*http.Response, error) { return n.Around(request, next) }
+	}
+	response, err := carry(request)
 	if lost && err == nil {
 		_, err = io.Copy(io.Discard, response.Body)
 		return nil, errors.Join(ErrNetwork, err, response.Body.Close())

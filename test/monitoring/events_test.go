@@ -57,7 +57,7 @@ const eventsHead = `# Events
 Written from the constants of the API by the tests in test/monitoring. The reasons are part of the API: they are not renamed within a version of it.
 
 An event tells that a condition of an object got another status or another reason, or that something happened that no condition tells. Its reason is that of the condition, its note begins with the condition's
-type and says what to do next. No event tells of a condition that becomes Unknown. No note holds a secret, a serial number or a UDID.
+type and says what to do next. No event tells of a condition that becomes Unknown, nor of what is as it should be when an object is first looked at: a fleet that enrols brings none. No note holds a secret, a serial number or a UDID.
 
 The type is *Warning* if the condition became what it should not be, and *Normal* otherwise; reasons that ask for nothing but patience are *Normal* always.
 

@@ -1,7 +1,9 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -20,12 +22,16 @@ import (
 // Superuser needs no password on the socket.
 const Superuser = "postgres"
 
+const loopback = "127.0.0.1"
+
 // Options are those of a cluster; the zero value is for most tests.
 type Options struct {
 	// Cert and Key are PEM: TLS on the port is on if they are there.
 	Cert, Key []byte
 	// Settings go to the command line: name=value.
 	Settings []string
+	// Address is where the port is, if that is not 127.0.0.1: whoever reaches it comes in with TLS and a password.
+	Address string
 	// Durable waits for the disk, which only measurements need.
 	Durable bool
 }
@@ -54,6 +60,7 @@ func start(t testing.TB, o Options) *Cluster {
 	c := newCluster(t, o)
 	c.program("initdb", "--pgdata="+c.data(), "--username="+Superuser, "--auth-local=trust", "--auth-host=scram-sha-256", "--encoding=UTF8", "--no-sync")
 	c.tls(o)
+	c.open(o)
 	c.Resume()
 	return c
 }
@@ -61,7 +68,8 @@ func start(t testing.TB, o Options) *Cluster {
 // newCluster prepares what a cluster runs in.
 func newCluster(t testing.TB, o Options) *Cluster {
 	t.Helper()
-	c := &Cluster{t: t, port: freePort(t)}
+	address := cmp.Or(o.Address, loopback)
+	c := &Cluster{t: t, port: freePort(t, address)}
 	var err error
 	c.dir, err = os.MkdirTemp("", "pg") // t.TempDir is closed to other users, and too long a path for a socket
 	must(t, err)
@@ -69,12 +77,24 @@ func newCluster(t testing.TB, o Options) *Cluster {
 		c.run = account(t, "postgres", "nobody")
 		c.give(c.dir)
 	}
-	c.options = []string{"listen_addresses=127.0.0.1", "port=" + strconv.Itoa(c.port), "unix_socket_directories=" + c.dir, "fsync=off"}
+	c.options = []string{"listen_addresses=" + address, "port=" + strconv.Itoa(c.port), "unix_socket_directories=" + c.dir, "fsync=off"}
 	if o.Durable {
 		c.options[len(c.options)-1] = "fsync=on"
 	}
 	c.options = append(c.options, o.Settings...)
 	return c
+}
+
+// open lets in who comes from elsewhere than this machine.
+func (c *Cluster) open(o Options) {
+	c.t.Helper()
+	if o.Address == "" {
+		return
+	}
+	rules, err := os.OpenFile(filepath.Join(c.data(), "pg_hba.conf"), os.O_APPEND|os.O_WRONLY, 0)
+	must(c.t, err)
+	_, err = rules.WriteString("hostssl all all all scram-sha-256\n")
+	must(c.t, errors.Join(err, rules.Close()))
 }
 
 func (c *Cluster) data() string { return filepath.Join(c.dir, "data") }
@@ -195,7 +215,7 @@ func (c *Cluster) DSN(database string) string {
 // Socket is the folder of the socket.
 func (c *Cluster) Socket() string { return c.dir }
 
-// Port is that of 127.0.0.1, and of the socket's name.
+// Port is that of the address, and of the socket's name.
 func (c *Cluster) Port() int { return c.port }
 
 // Exec changes a database by hand.
@@ -226,9 +246,9 @@ func (c *Cluster) with(database string, do func(context.Context, *pgx.Conn)) {
 	do(ctx, conn)
 }
 
-func freePort(t testing.TB) int {
+func freePort(t testing.TB, address string) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", net.JoinHostPort(address, "0"))
 	must(t, err)
 	defer l.Close()
 	return l.Addr().(*net.TCPAddr).Port

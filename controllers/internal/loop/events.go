@@ -44,5 +44,9 @@ func (p *pass) transitions() []transition {
 		}
 		changed = append(changed, t)
 	}
+	if p.before.GetCommonStatus().ObservedGeneration < 1 {
+		// What is as it should be when an object is first seen is no news, and a fleet that enrols would bring some of each device.
+		changed = slices.DeleteFunc(changed, func(t transition) bool { return t.eventType == corev1.EventTypeNormal })
+	}
 	return changed
 }

@@ -2,10 +2,12 @@ package loop
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
@@ -57,7 +59,10 @@ type Step struct {
 // An object with the paused annotation is left alone, deletion included.
 func (e *Engine) Run(ctx context.Context, obj mdmv1alpha1.Object, spec Spec) (ctrl.Result, error) {
 	result, err := e.run(ctx, obj, spec)
+	var held *hold
 	switch {
+	case errors.As(err, &held):
+		return ctrl.Result{RequeueAfter: held.after}, nil
 	case apierrors.IsConflict(err):
 		return ctrl.Result{RequeueAfter: conflictRetry}, nil
 	case leaving(err):
@@ -105,7 +110,7 @@ func (e *Engine) finalize(ctx context.Context, obj mdmv1alpha1.Object, spec Spec
 
 // end writes what a pass found. err is what ended it.
 func (e *Engine) end(ctx context.Context, p *pass, spec Spec, err error) (ctrl.Result, error) {
-	if apierrors.IsConflict(err) || leaving(err) || ctx.Err() != nil {
+	if apierrors.IsConflict(err) || leaving(err) || ctx.Err() != nil || errors.As(err, new(*hold)) {
 		return ctrl.Result{}, err // says nothing about the object
 	}
 	if err := e.write(ctx, p, func(p *pass) { p.conclude(spec.Ready, err) }); err != nil {
@@ -135,6 +140,9 @@ func (e *Engine) finalizer(ctx context.Context, obj mdmv1alpha1.Object, change f
 func (e *Engine) write(ctx context.Context, p *pass, complete func(*pass)) error {
 	complete(p)
 	p.before.SetResourceVersion(p.obj.GetResourceVersion())
+	if equality.Semantic.DeepEqual(p.before, p.obj) {
+		return nil // as a rule, and much sooner known than by comparing what would be sent
+	}
 	data, err := client.MergeFrom(p.before).Data(p.obj)
 	if err != nil {
 		return fmt.Errorf("comparing the status: %w", err)

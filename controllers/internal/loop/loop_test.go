@@ -359,3 +359,34 @@ func TestRequestIsEchoedOnceHandled(t *testing.T) {
 		t.Errorf("echoed %q", got)
 	}
 }
+
+// What holds from the first look on is no news; what does not is.
+func TestFirstLookTellsOnlyWhatIsWrong(t *testing.T) {
+	for name, c := range map[string]struct {
+		err  error
+		want string
+	}{
+		"all is well":    {nil, ""},
+		"something lags": {loop.Wait(mdmv1alpha1.ProfileRollingOut, 0, "pods are replaced"), ""},
+		"it is wrong":    {loop.Stall("SecretTaken", "choose another"), "Warning SecretTaken Published: choose another"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, newToken())
+			_, _ = b.run(loop.Spec{Steps: []loop.Step{step(published, c.err)}, Ready: []string{published}})
+			if got := strings.Join(b.told(), "; "); got != c.want {
+				t.Errorf("events %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+func TestHoldWritesNothing(t *testing.T) {
+	b := newBench(t, newToken())
+	result, err := b.run(loop.Spec{
+		Steps:   []loop.Step{step(published, nil), step(usable, loop.Hold(time.Second))},
+		Written: func() { t.Error("the object counts as written") },
+	})
+	if err != nil || result.RequeueAfter != time.Second || b.patches != 0 {
+		t.Errorf("got %v, %v and %d patches", result, err, b.patches)
+	}
+}

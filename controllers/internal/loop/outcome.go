@@ -29,6 +29,15 @@ func Stall(reason, message string, args ...any) error {
 	return &halt{reason: reason, message: fmt.Sprintf(message, args...), stalled: true}
 }
 
+// Hold ends the pass and leaves the object as it is, since what will be written is about to be known. It is reconciled again after the duration, or by an
+// event.
+func Hold(after time.Duration) error { return &hold{after} }
+
+// hold is the error by which a step ends a pass of which nothing is written.
+type hold struct{ after time.Duration }
+
+func (h *hold) Error() string { return "it is about to be known" }
+
 // Halted returns the reason and message of a Wait or Stall in err's chain. A step that goes on in spite of it says them itself.
 func Halted(err error) (reason, message string, ok bool) {
 	h := haltOf(err)

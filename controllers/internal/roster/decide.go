@@ -13,7 +13,7 @@ import (
 
 // Decision is which members should have a Profile.
 type Decision struct {
-	// Wanted says for each member, in their order, whether the Profile selects it.
+	// Wanted says for each group, in their order, whether the Profile selects its members.
 	Wanted []bool
 	// Losing are the ids of the members that have the Profile and are not selected, sorted. Token names this very set; it is empty without one.
 	Losing []string
@@ -24,22 +24,24 @@ type Decision struct {
 
 // Decide decides for one Profile, which is for members of its platform only. While it is paused, being deleted or unreadable, everything stays as it is: withdrawing it is the business of its
 // finalizer.
-func Decide(p *mdmv1alpha1.Profile, members []Member) Decision {
+func Decide(p *mdmv1alpha1.Profile, groups []Group) Decision {
 	key := convert.Key(p)
 	selects, err := selection.Profile(p)
 	frozen := err != nil || selection.Frozen(p)
-	d := Decision{Wanted: make([]bool, len(members))}
+	d := Decision{Wanted: make([]bool, len(groups))}
 	having := 0
-	for i := range members {
-		m := &members[i]
-		has := m.Has(key)
-		d.Wanted[i] = frozen && has || !frozen && selects(mdmv1alpha1.Platform(m.Platform), m.Labels)
+	for i := range groups {
+		g := &groups[i]
+		has := g.Has(key)
+		d.Wanted[i] = frozen && has || !frozen && selects(mdmv1alpha1.Platform(g.Platform), g.Labels)
 		if !has {
 			continue
 		}
-		having++
+		having += len(g.Members)
 		if !d.Wanted[i] {
-			d.Losing = append(d.Losing, m.ID)
+			for _, m := range g.Members {
+				d.Losing = append(d.Losing, m.ID)
+			}
 		}
 	}
 	if len(d.Losing) > 0 {
@@ -60,9 +62,9 @@ func tokenOf(ids []string) string {
 }
 
 // Told says whether the server was told what the decision wants of the members: nobody lacks the artifact, and who has it unwanted is held.
-func (d *Decision) Told(artifact adminapi.Key, members []Member) bool {
-	for i := range members {
-		if d.Wanted[i] && !members[i].Has(artifact) {
+func (d *Decision) Told(artifact adminapi.Key, groups []Group) bool {
+	for i := range groups {
+		if d.Wanted[i] && !groups[i].Has(artifact) {
 			return false
 		}
 	}

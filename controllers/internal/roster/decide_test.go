@@ -24,15 +24,18 @@ func profile(change func(*mdmv1alpha1.Profile)) *mdmv1alpha1.Profile {
 
 func same(*mdmv1alpha1.Profile) {}
 
-// members returns the first selected, then the strays that have the profile and are not selected.
-func members(selected, strays int) []roster.Member {
-	var all []roster.Member
+// members returns a group for each of the first, which are selected, and then for the strays, which have the profile and are not selected.
+func members(selected, strays int) []roster.Group {
+	var all []roster.Group
 	for i := range selected + strays {
-		m := roster.Member{ID: fmt.Sprint("d", i), Platform: adminapi.PlatformApple, Assigned: []adminapi.Key{wifi}, Labels: map[string]string{"team": "design"}}
-		if i >= selected {
-			m.Labels = nil
+		g := roster.Group{
+			Platform: adminapi.PlatformApple, Assigned: []adminapi.Key{wifi}, Labels: map[string]string{"team": "design"},
+			Members: []roster.Member{{ID: fmt.Sprint("d", i)}},
 		}
-		all = append(all, m)
+		if i >= selected {
+			g.Labels = nil
+		}
+		all = append(all, g)
 	}
 	return all
 }

@@ -6,7 +6,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"hash/fnv"
 	"slices"
+	"strconv"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -20,9 +22,27 @@ import (
 // FieldIdentity is the name of the field index by which Devices are found that claim an identity (see controllers/setup).
 const FieldIdentity = "identity"
 
-// IndexIdentities are the values of FieldIdentity of a Device: what its spec claims, and the UDID that its device gave.
+// IndexIdentities are the values of FieldIdentity of a Device: a hash of each identity that it claims. Identities share the values, for an index keeps a map
+// for each, which would be a third of what a Device costs; whoever finds Devices by them compares the identities themselves.
 func IndexIdentities(o client.Object) []string {
-	d := o.(*mdmv1alpha1.Device)
+	var values []string
+	for _, identity := range claims(o.(*mdmv1alpha1.Device)) {
+		if v := hashed(identity); !slices.Contains(values, v) {
+			values = append(values, v)
+		}
+	}
+	return values
+}
+
+// hashed is one of 16384 values.
+func hashed(identity string) string {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(identity)) // never fails
+	return strconv.FormatUint(uint64(h.Sum32()>>18), 16)
+}
+
+// claims are the identities of a Device: what its spec claims, and the UDID that its device gave.
+func claims(d *mdmv1alpha1.Device) []string {
 	udids := []string{d.Spec.UDID}
 	if h := d.Status.Hardware; h != nil && h.UDID != d.Spec.UDID {
 		udids = append(udids, h.UDID)
@@ -67,7 +87,7 @@ func agrees(claim, fact string) bool { return claim == "" || fact == "" || claim
 // Rivals lists the other Devices that claim to be the same device as d, those being deleted included. device is what the server knows of it, or
 // nil. The Devices must not be changed.
 func Rivals(ctx context.Context, reader client.Reader, d *mdmv1alpha1.Device, device *adminapi.Device) ([]*mdmv1alpha1.Device, error) {
-	values, serial := IndexIdentities(d), d.Spec.SerialNumber
+	values, serial := claims(d), d.Spec.SerialNumber
 	if device != nil {
 		values, serial = append(values, identitiesOf(d.Spec.ServerRef.Name, *device)...), device.SerialNumber
 	}
@@ -138,11 +158,12 @@ func claiming(ctx context.Context, reader client.Reader, namespace string, value
 	seen := map[string]bool{}
 	for _, value := range values {
 		found := &mdmv1alpha1.DeviceList{}
-		if err := reader.List(ctx, found, client.InNamespace(namespace), client.MatchingFields{FieldIdentity: value}, client.UnsafeDisableDeepCopy); err != nil {
+		err := reader.List(ctx, found, client.InNamespace(namespace), client.MatchingFields{FieldIdentity: hashed(value)}, client.UnsafeDisableDeepCopy)
+		if err != nil {
 			return nil, fmt.Errorf("listing the Devices of an identity: %w", err)
 		}
 		for i := range found.Items {
-			if d := &found.Items[i]; !seen[d.Name] && agrees(d.Spec.SerialNumber, serial) {
+			if d := &found.Items[i]; !seen[d.Name] && agrees(d.Spec.SerialNumber, serial) && slices.Contains(claims(d), value) {
 				seen[d.Name] = true
 				claimants = append(claimants, d)
 			}

@@ -7,7 +7,20 @@ import (
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
+	"github.com/kubemdm/kubemdm/internal/adminapi"
 )
+
+// TokenLabels are the labels that a Device gets from the token of its enrolment. The operator's own are not a token's to give.
+func TokenLabels(d adminapi.Device) map[string]string {
+	all := maps.Clone(d.TokenLabels)
+	maps.DeleteFunc(all, func(key, _ string) bool { return Ours(key) })
+	return all
+}
+
+// Ours says whether a label is one of the operator's own.
+func Ours(label string) bool { return strings.HasPrefix(label, mdmv1alpha1.GroupVersion.Group+"/") }
 
 // Applied says whether exactly the wanted labels stand, and are ours.
 func Applied(labels map[string]string, mine map[string]bool, want map[string]any) bool {
@@ -59,4 +72,33 @@ func labelsIn(fields []byte) (map[string]bool, error) {
 		}
 	}
 	return keys, nil
+}
+
+// LabelFields keeps of the managed fields of an object what LabelOwners reads: labels, outside of subresources. key is the same for the same content.
+func LabelFields(all []metav1.ManagedFieldsEntry) (kept []metav1.ManagedFieldsEntry, key string, err error) {
+	for _, entry := range all {
+		if entry.FieldsV1 == nil || entry.Subresource != "" {
+			continue
+		}
+		keys, err := labelsIn(entry.FieldsV1.GetRawBytes())
+		if err != nil {
+			return nil, "", err
+		}
+		if len(keys) > 0 {
+			fields := fieldsOf(keys)
+			kept = append(kept, metav1.ManagedFieldsEntry{Manager: entry.Manager, FieldsV1: metav1.NewFieldsV1(fields)})
+			key += entry.Manager + "\n" + fields + "\n"
+		}
+	}
+	return kept, key, nil
+}
+
+// fieldsOf is the set of fields of which labelsIn reads the labels.
+func fieldsOf(labels map[string]bool) string {
+	fields := map[string]struct{}{}
+	for key := range labels {
+		fields["f:"+key] = struct{}{}
+	}
+	set, _ := json.Marshal(map[string]any{"f:metadata": map[string]any{"f:labels": fields}}) // strings always are JSON
+	return string(set)
 }

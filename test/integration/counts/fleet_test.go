@@ -42,16 +42,16 @@ func TestWritesOfALargeFleet(t *testing.T) {
 	clock("installed on PCs")
 	w.recount(macs + pcs)
 	settled := w.settled()
-	t.Logf("to enrol %d Macs and %d PCs and to give them Profiles: %s", macs, pcs, settled.since(before))
+	t.Logf("to enrol %d Macs and %d PCs and to give them Profiles: %s", macs, pcs, settled.Since(before))
 
 	came := w.until(func() {}, func() error { return office.comeForNothing(t.Context()) }) // it ends by itself
 	sent := w.checkInIdle(fleet)
 	came()
 	clock("idle")
 	after := w.settled()
-	t.Logf("%d idle check-ins, and %d sessions and polls of PCs: %s", sent, 2*idleRounds*pcs, after.since(settled))
-	if after.total() != settled.total() {
-		t.Errorf("an idle fleet caused %s", after.since(settled))
+	t.Logf("%d idle check-ins, and %d sessions and polls of PCs: %s", sent, 2*idleRounds*pcs, after.Since(settled))
+	if after.Total() != settled.Total() {
+		t.Errorf("an idle fleet caused %s", after.Since(settled))
 	}
 
 	p := w.converged(macs)
@@ -60,9 +60,9 @@ func TestWritesOfALargeFleet(t *testing.T) {
 	w.converged(macs)
 	clock("edited everywhere")
 	settled = w.settled()
-	edited := settled.since(after)
+	edited := settled.Since(after)
 	t.Logf("a Profile's edit for %d Macs: %s", macs, edited)
-	if edited.total() > maxWrites {
+	if edited.Total() > maxWrites {
 		t.Errorf("an edit caused %s, want at most %d", edited, maxWrites)
 	}
 	for _, d := range fleet.Devices {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -129,9 +128,9 @@ func (w *world) editOnPCs(o office, before writes) {
 	p.Spec.Windows.Settings[0].Value = ptr.To("0")
 	w.must(api.Update(w.Context(), p))
 	w.have(o, "0")
-	edited := w.settled().since(before)
+	edited := w.settled().Since(before)
 	w.Logf("a Profile's edit for %d PCs: %s", len(o), edited)
-	if touched := edited.touching("devices"); edited.total() > maxWrites || touched.total() > 0 {
+	if touched := edited.Touching("devices"); edited.Total() > maxWrites || touched.Total() > 0 {
 		w.Errorf("an edit caused %s, want at most %d and none of a Device", edited, maxWrites)
 	}
 }
@@ -144,15 +143,4 @@ func onPCs(value string) *mdmv1alpha1.Profile {
 			{LocURI: camera, Format: "int", Value: ptr.To(value)},
 		}},
 	}}
-}
-
-// touching is what was written to a resource and its subresources.
-func (c writes) touching(resource string) writes {
-	found := writes{}
-	for name, n := range c {
-		if strings.Contains(name+"/", " "+resource+"/") {
-			found[name] = n
-		}
-	}
-	return found
 }

@@ -45,6 +45,7 @@ var parsed = []struct{ pattern, where string }{
 	{`^kubectl mdm vendor (csr|sign|check)`, "cmd/kubectl-mdm/pushvendor"},
 	{`^kubectl mdm( --namespace \S+)? (enroll|lock|restart|shutdown|wipe|unenroll|push|pin|release)`, "cmd/kubectl-mdm/act, and test/system/quickstart with a cluster"},
 	{`^kubectl mdm( --namespace \S+)? (events|import|report)`, "cmd/kubectl-mdm/events, report and importer; test/nanomdm"},
+	{`^kubectl mdm migrate-store`, "cmd/kubectl-mdm/migratestore, and test/integration/plugin with an API server"},
 }
 
 func match(command string, table []struct{ pattern, where string }) bool {

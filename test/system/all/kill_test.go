@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"syscall"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -78,22 +77,7 @@ func (f *fleet) kill(ctx context.Context, program string, find func(context.Cont
 	if err != nil {
 		return err
 	}
-	pid, err := harness.Process(pod, program)
-	if err != nil {
-		return err
-	}
-	before := pod.Status.ContainerStatuses[0].RestartCount
-	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-		return err
-	}
-	return f.Wait(ctx, program+" to be restarted", func(ctx context.Context) (bool, string, error) {
-		pod, err := find(ctx)
-		if err != nil {
-			return false, "", err
-		}
-		status := pod.Status.ContainerStatuses[0]
-		return status.RestartCount > before && status.Ready, fmt.Sprintf("%d restarts, ready: %t", status.RestartCount, status.Ready), nil
-	})
+	return f.Kill(ctx, pod, program)
 }
 
 func (f *fleet) allAnswered(ctx context.Context) error {

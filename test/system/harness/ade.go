@@ -68,7 +68,12 @@ func (w *Walk) Business() *mdmv1alpha1.AutomatedEnrollment {
 
 // Portal calls the control endpoint of the stand-in for Apple's enrolment service (depfake.Usage), by way of the API server.
 func (w *Walk) Portal(ctx context.Context, method, path string, body []byte) ([]byte, error) {
-	return w.Typed.CoreV1().RESTClient().Verb(method).Namespace(w.Namespace).Resource("services").Name("http:depfake:control").SubResource("proxy").
+	return w.control(ctx, "depfake", method, path, body)
+}
+
+// control calls the control endpoint of a stand-in for a service of Apple's, by way of the API server.
+func (w *Walk) control(ctx context.Context, service, method, path string, body []byte) ([]byte, error) {
+	return w.Typed.CoreV1().RESTClient().Verb(method).Namespace(w.Namespace).Resource("services").Name("http:"+service+":control").SubResource("proxy").
 		Suffix(path).SetHeader("Content-Type", "application/json").Body(body).Do(ctx).Raw()
 }
 

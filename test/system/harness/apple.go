@@ -3,8 +3,10 @@ package harness
 import (
 	"context"
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"net/http"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -118,6 +120,15 @@ func (w *Walk) requestPush(ctx context.Context) error {
 func (w *Walk) Import(ctx context.Context, returned []byte) error {
 	push := &mdmv1alpha1.APNSCertificate{ObjectMeta: w.meta(PushName)}
 	return w.Patch(ctx, push, client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"spec": {"certificate": %q}}`, returned)))
+}
+
+// Pushes counts the pushes that the stand-in for Apple's push service has accepted, by the device's token in hexadecimal.
+func (w *Walk) Pushes(ctx context.Context) (accepted map[string]int, err error) {
+	b, err := w.control(ctx, "apnsfake", http.MethodGet, "/control/accepted", nil)
+	if err != nil {
+		return nil, err
+	}
+	return accepted, json.Unmarshal(b, &accepted)
 }
 
 func certPEM(chain ...[]byte) []byte {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -19,6 +20,8 @@ import (
 type network struct {
 	*Walk
 	roots *x509.CertPool
+	// addresses are those of Services, by their names.
+	addresses sync.Map
 }
 
 // trust makes a token whose devices get the label team, and returns the network and the token's Secret.
@@ -48,13 +51,14 @@ func (w *Walk) network(ctx context.Context) (*network, error) {
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(serving.Data[caKey])
-	return &network{w, roots}, nil
+	return &network{Walk: w, roots: roots}, nil
 }
 
 func (n *network) client() *http.Client {
 	c := devicesim.NewClient(n.roots)
 	c.Timeout = requestTimeout
 	c.Transport.(*http.Transport).DialContext = n.dial
+	c.Transport = &devicesim.Network{Next: c.Transport, Around: n.Around}
 	return c
 }
 
@@ -68,9 +72,13 @@ func (n *network) dial(ctx context.Context, network, address string) (net.Conn, 
 	if !inCluster {
 		return nil, fmt.Errorf("%s is not in the namespace %s", host, n.Namespace)
 	}
-	service := &corev1.Service{ObjectMeta: n.meta(name)}
-	if err := n.Get(ctx, client.ObjectKeyFromObject(service), service); err != nil {
-		return nil, err
+	known, found := n.addresses.Load(name)
+	if !found {
+		service := &corev1.Service{ObjectMeta: n.meta(name)}
+		if err := n.Get(ctx, client.ObjectKeyFromObject(service), service); err != nil {
+			return nil, err
+		}
+		known, _ = n.addresses.LoadOrStore(name, service.Spec.ClusterIP)
 	}
-	return (&net.Dialer{}).DialContext(ctx, network, net.JoinHostPort(service.Spec.ClusterIP, port))
+	return (&net.Dialer{}).DialContext(ctx, network, net.JoinHostPort(known.(string), port))
 }

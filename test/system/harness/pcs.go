@@ -119,7 +119,7 @@ func (w *Walk) EnrolPCs(ctx context.Context, team string, count int) ([]*windows
 	var pcs []*windows.PC
 	for i := range count {
 		pc, err := windows.New(windows.Options{
-			Hardware: windows.Laptop(team, i+1), Roots: n.roots, Dial: n.dial, Key: keys.Key, LegacyCSR: i%2 == 1, RetryInterval: interval,
+			Hardware: windows.Laptop(team, i+1), Roots: n.roots, Dial: n.dial, Network: &devicesim.Network{Around: n.Around}, Key: keys.Key, LegacyCSR: i%2 == 1, RetryInterval: interval,
 		})
 		if err != nil {
 			return nil, err

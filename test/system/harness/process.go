@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -22,6 +23,25 @@ func (c *Cluster) Pod(ctx context.Context, namespace string, labels client.Match
 		return nil, fmt.Errorf("%d pods have the labels %v, not 1", len(pods.Items), labels)
 	}
 	return &pods.Items[0], nil
+}
+
+// Kill kills the process of a pod that runs a program, without a warning, and waits until kubelet has started it again. It works on the cluster's node only.
+func (c *Cluster) Kill(ctx context.Context, pod *corev1.Pod, program string) error {
+	pid, err := Process(pod, program)
+	if err != nil {
+		return err
+	}
+	before := pod.Status.ContainerStatuses[0].RestartCount
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		return err
+	}
+	return c.Wait(ctx, program+" to be restarted", func(ctx context.Context) (bool, string, error) {
+		if err := c.Get(ctx, client.ObjectKeyFromObject(pod), pod); err != nil {
+			return false, "", err
+		}
+		status := pod.Status.ContainerStatuses[0]
+		return status.RestartCount > before && status.Ready, fmt.Sprintf("%d restarts, ready: %t", status.RestartCount, status.Ready), nil
+	})
 }
 
 // Process returns the id of the process of a pod that runs a program. It works on the cluster's node only.

@@ -3,6 +3,8 @@ package harness
 import (
 	"context"
 	"fmt"
+	"maps"
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -45,6 +47,10 @@ type Walk struct {
 	// Apple stands in for Apple's authorities and its portal, once the walk has come there. AppleClock is its clock, if it is not the real one.
 	Apple      *applepki.Apple
 	AppleClock func() time.Time
+	// Server are the values of REPLICAS and STORAGE in the manifest of the server that are not 1 and SQLite.
+	Server map[string]string
+	// Around carries the requests of simulated devices in this process, if it is set: see devicesim.Network.
+	Around func(*http.Request, http.RoundTripper) (*http.Response, error)
 	// Devices vouches for Apple's devices, once the walk has come there.
 	Devices *applepki.DeviceCA
 }
@@ -98,7 +104,9 @@ func (w *Walk) startOver(ctx context.Context) error {
 }
 
 func (w *Walk) serve(ctx context.Context) error {
-	if err := w.ApplyFile(ctx, w.Namespace, "server.yaml", nil); err != nil {
+	values := map[string]string{"REPLICAS": "1", "STORAGE": "{sqlite: {size: 1Gi}}"}
+	maps.Copy(values, w.Server)
+	if err := w.ApplyFile(ctx, w.Namespace, "server.yaml", values); err != nil {
 		return err
 	}
 	server := &mdmv1alpha1.MDMServer{ObjectMeta: w.meta(ServerName)}
