@@ -34,8 +34,8 @@ type place struct {
 	log      int64
 }
 
-// oldestServer is the first version of PostgreSQL that is good enough, as server_version_num.
-const oldestServer = 140000
+// oldestServer is the first version of PostgreSQL that the store was tried with, as server_version_num.
+const oldestServer = 150000
 
 // whereAmI finds the place. The timeline is that of the log, which is right at once after a promotion. Where a provider has not got these functions, the
 // table alone tells.
