@@ -180,7 +180,7 @@ func (l *listener) close() error {
 func (s *Server) leave() {
 	s.devices.server.SetKeepAlivesEnabled(false)
 	s.admin.server.SetKeepAlivesEnabled(false)
-	time.Sleep(time.Duration(s.cfg.LeaveTime))
+	<-time.After(time.Duration(s.cfg.LeaveTime))
 }
 
 // drain lets the requests under way finish; the health listener answers until then.

@@ -1,11 +1,13 @@
 package mdmserver_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -63,17 +65,10 @@ func (w *world) replica(t *testing.T) *world {
 // eventually waits until the server reports a reason for its store.
 func (w *world) eventually(t *testing.T, reason string) {
 	t.Helper()
-	deadline := time.Now().Add(time.Minute)
-	for {
-		info, err := w.admin.Info(t.Context())
-		if err == nil && info.Store.Reason == reason {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("the store is %+v, %v, want %q", info, err, reason)
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
+	postgres.Eventually(t, "the server to say of its store "+strconv.Quote(reason), func(ctx context.Context) bool {
+		info, err := w.admin.Info(ctx)
+		return err == nil && info.Store.Reason == reason
+	})
 }
 
 // wantRetry lets the device connect, which is told to come back.

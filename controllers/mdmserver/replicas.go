@@ -2,7 +2,6 @@ package mdmserver
 
 import (
 	"context"
-	"net"
 	"strconv"
 
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -32,7 +31,7 @@ func (r *Reconciler) replicas(ctx context.Context, s *scope) (link.Replicas, err
 			continue
 		}
 		for _, endpoint := range slice.Endpoints {
-			all.Addresses = append(all.Addresses, net.JoinHostPort(endpoint.Addresses[0], port))
+			all.Add(endpoint.Addresses[0], port)
 			if !ptr.Deref(endpoint.Conditions.Terminating, false) {
 				staying++
 			}

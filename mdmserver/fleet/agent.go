@@ -40,7 +40,7 @@ func (f *Fleet) EnrollAgent(ctx context.Context, tokenHash string, claim AgentCl
 		if err := replaceAgents(tx, token, claim); err != nil {
 			return err
 		}
-		if nodeKey, err = f.secret(32); err != nil {
+		if nodeKey, err = f.secret(); err != nil {
 			return err
 		}
 		return tx.PutAgent(AgentRow{

@@ -135,8 +135,8 @@ func (s *session) removals(stray []RecordRow) ([]RecordRow, error) {
 // offered says whether anything was sent before, or deferred.
 func (w *work) offered() bool {
 	return slices.ContainsFunc(w.targets, func(t TargetRow) bool { return t.Offer.State != OfferReady }) ||
-		slices.ContainsFunc(w.removals, func(r RecordRow) bool { return r.Offer.State != OfferReady }) ||
-		slices.ContainsFunc(w.installs, func(st StateRow) bool { return st.Offer.State != OfferReady })
+		slices.ContainsFunc(w.removals, func(r RecordRow) bool { return r.State != OfferReady }) ||
+		slices.ContainsFunc(w.installs, func(st StateRow) bool { return st.State != OfferReady })
 }
 
 // offerable keeps what may be delivered in this very answer. A renewal and the end of the enrolment open a session or wait for the next one.

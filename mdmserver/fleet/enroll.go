@@ -56,7 +56,7 @@ func (f *Fleet) IssueChallenge(ctx context.Context, tokenHash string, params Enr
 
 // mint stores a challenge under a new secret.
 func (f *Fleet) mint(tx *txn, row ChallengeRow) (Challenge, error) {
-	secret, err := f.secret(32)
+	secret, err := f.secret()
 	if err != nil {
 		return Challenge{}, err
 	}

@@ -235,9 +235,9 @@ func (f *Fleet) changes() <-chan struct{} {
 // now is the clock in the resolution of the store.
 func (f *Fleet) now() time.Time { return f.opts.Now().UTC().Truncate(time.Microsecond) }
 
-// secret returns n random bytes in URL-safe base64.
-func (f *Fleet) secret(n int) (string, error) {
-	b := make([]byte, n)
+// secret returns 32 random bytes in URL-safe base64.
+func (f *Fleet) secret() (string, error) {
+	b := make([]byte, 32)
 	if _, err := io.ReadFull(f.opts.Rand, b); err != nil {
 		return "", fmt.Errorf("reading random bytes: %w", err)
 	}

@@ -18,7 +18,7 @@ func (f *Fleet) IssueTicket(ctx context.Context, token adminapi.Key, upn string)
 		if err := row.usable(adminapi.PlatformWindows, tx.now); err != nil {
 			return err
 		}
-		if ticket.Secret, err = f.secret(32); err != nil {
+		if ticket.Secret, err = f.secret(); err != nil {
 			return err
 		}
 		ticket.ExpiresAt = tx.now.Add(challengeLife)

@@ -126,7 +126,7 @@ func (f *Fleet) startWindows(tx *txn, a *admission, c *claim, claim WindowsClaim
 	if err != nil {
 		return nil, err
 	}
-	secret, err := f.secret(32)
+	secret, err := f.secret()
 	if err != nil {
 		return nil, err
 	}

@@ -60,7 +60,7 @@ func (t *tx) DeleteArtifact(key adminapi.Key) error {
 // ArtifactCounts groups by device, since one with several user channels counts by its worst.
 func (t *tx) ArtifactCounts(key adminapi.Key) (fleet.ArtifactCounts, error) {
 	var c fleet.ArtifactCounts
-	_, err := t.scan(`SELECT
+	err := t.scan(`SELECT
 			(SELECT COUNT(*) FROM assignments x JOIN devices d ON d.id = x.device_id WHERE x.artifact_key = $1 AND d.intent <> 'Ignore'),
 			COALESCE(SUM(CASE WHEN worst = 0 THEN 1 ELSE 0 END), 0),
 			COALESCE(SUM(CASE WHEN worst = 2 THEN 1 ELSE 0 END), 0),

@@ -162,7 +162,7 @@ func (t *tx) RenewableDevices(now time.Time, limit int) ([]fleet.DeviceRow, erro
 
 func (t *tx) FleetCounts() (fleet.FleetCounts, error) {
 	var c fleet.FleetCounts
-	_, err := t.scan(`SELECT COUNT(*), COALESCE(SUM(CASE WHEN silent THEN 0 ELSE 1 END), 0),
+	err := t.scan(`SELECT COUNT(*), COALESCE(SUM(CASE WHEN silent THEN 0 ELSE 1 END), 0),
 			(SELECT COUNT(DISTINCT device_id) FROM channels WHERE enabled AND wake_at > 0)
 		FROM devices WHERE state = 'Enrolled'`, nil, &c.Enrolled, &c.Responding, &c.Behind)
 	return c, err

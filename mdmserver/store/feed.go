@@ -15,7 +15,7 @@ var dirty = table[fleet.DirtyRow]{"dirty", 2,
 
 func (t *tx) Meta(name string) (string, error) {
 	var v string
-	if _, err := t.scan("SELECT value FROM meta WHERE name = $1", []any{name}, &v); err != nil {
+	if err := t.scan("SELECT value FROM meta WHERE name = $1", []any{name}, &v); err != nil {
 		return "", fmt.Errorf("reading meta: %w", err)
 	}
 	return v, nil

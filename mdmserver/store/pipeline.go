@@ -57,15 +57,14 @@ func (t *tx) readOne(s statement) error {
 	return found.Err()
 }
 
-// scan reads the first row that a statement returns; found is false if there is none.
-func (t *tx) scan(query string, args []any, dest ...any) (found bool, err error) {
-	err = t.read(statement{query, args, func(r rows) error {
-		if found = r.Next(); !found {
+// scan reads the first row that a statement returns, and leaves dest alone if there is none.
+func (t *tx) scan(query string, args []any, dest ...any) error {
+	return t.read(statement{query, args, func(r rows) error {
+		if !r.Next() {
 			return nil
 		}
 		return r.Scan(dest...)
 	}})
-	return found, err
 }
 
 // each calls do with every row that a statement returns.
@@ -109,7 +108,7 @@ func (t *pgTransaction) later(query string, args []any) error {
 	return nil
 }
 
-func (t *pgTransaction) send(ctx context.Context, statements ...statement) error {
+func (t *pgTransaction) send(ctx context.Context, statements ...statement) error { //nolint:unparam // it gets them through pipeline
 	all := append(t.waiting, statements...)
 	t.waiting = nil
 	if len(all) == 0 {

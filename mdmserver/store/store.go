@@ -164,7 +164,7 @@ func (t *tx) exec(query string, args ...any) error {
 // number reads a single number.
 func (t *tx) number(query string, args ...any) (int64, error) {
 	var n int64
-	if _, err := t.scan(query, args, &n); err != nil {
+	if err := t.scan(query, args, &n); err != nil {
 		return 0, fmt.Errorf("counting: %w", err)
 	}
 	return n, nil

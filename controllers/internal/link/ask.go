@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync"
 	"time"
 
@@ -21,6 +22,11 @@ type Replicas struct {
 	Addresses []string
 	// Pods is how many there are, with those that have no address yet.
 	Pods int
+}
+
+// Add adds the internal API at a pod's address.
+func (r *Replicas) Add(ip, port string) {
+	r.Addresses = append(r.Addresses, net.JoinHostPort(ip, port))
 }
 
 // Answers are what the replicas say of themselves.
