@@ -163,8 +163,9 @@ func forgetIfGone(tx *txn, key adminapi.Key) error {
 
 // PutAssignments stores the whole artifact set of each device named.
 func (f *Fleet) PutAssignments(ctx context.Context, b adminapi.AssignmentBatch) (*adminapi.AssignmentReply, error) {
-	reply := &adminapi.AssignmentReply{}
+	var reply *adminapi.AssignmentReply
 	err := f.update(ctx, func(tx *txn) error {
+		reply = &adminapi.AssignmentReply{}
 		missing := map[adminapi.Key]bool{}
 		for _, a := range b.Assignments {
 			device, err := tx.Device(a.DeviceID)

@@ -97,8 +97,9 @@ func (d *DeviceRow) visiblyDiffers(before *DeviceRow) bool {
 
 // PutIntents stores what is wanted of enrolments.
 func (f *Fleet) PutIntents(ctx context.Context, b adminapi.IntentBatch) (*adminapi.IntentReply, error) {
-	reply := &adminapi.IntentReply{}
+	var reply *adminapi.IntentReply
 	err := f.update(ctx, func(tx *txn) error {
+		reply = &adminapi.IntentReply{}
 		for _, in := range b.Intents {
 			device, err := tx.Device(in.DeviceID)
 			if err != nil {

@@ -14,7 +14,8 @@ type Store interface {
 	// Meta reads a word about the store and Contact what decides about a request of an Apple channel, each in one statement without a transaction.
 	Meta(ctx context.Context, name string) (string, error)
 	Contact(ctx context.Context, q Contacted) (*ContactRow, error)
-	// Update runs fn alone among all updates and commits durably if it returns nil; otherwise nothing of it remains.
+	// Update runs fn alone among all updates and commits durably if it returns nil; otherwise nothing of it remains. If it certainly came to nothing fn may
+	// run once more.
 	Update(ctx context.Context, fn func(Tx) error) error
 	// Epoch changes when what servers and manager remember of the store may not hold any more: none of them was there before, or it was restored, or a
 	// lagging copy took its place: "<store id>.<random>". Replicas on one store share it. It is empty until the store first answered.

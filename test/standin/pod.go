@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kubemdm/kubemdm/internal/serverconfig"
 	"github.com/kubemdm/kubemdm/mdmserver"
@@ -69,35 +70,29 @@ func (p *Pod) Mount() *serverconfig.Config {
 // files are what a volume mounts.
 func (c *Cluster) files(v corev1.Volume) map[string][]byte {
 	c.Helper()
-	if v.ConfigMap != nil {
+	switch {
+	case v.ConfigMap != nil:
 		m := &corev1.ConfigMap{}
-		switch optional := v.ConfigMap.Optional != nil && *v.ConfigMap.Optional; {
-		case c.get(v.ConfigMap.Name, m):
-		case optional:
-			return nil
-		default:
-			c.Fatalf("the pod cannot start: there is no ConfigMap %s", v.ConfigMap.Name)
-		}
+		c.mounted(v.ConfigMap.Name, m, v.ConfigMap.Optional)
 		files := map[string][]byte{}
 		for key, text := range m.Data {
 			files[key] = []byte(text)
 		}
-		if len(v.ConfigMap.Items) > 0 {
-			return chosen(files, v.ConfigMap.Items)
-		}
-		return files
-	}
-	if v.Projected != nil { // tokens of service accounts, which are for others than the server
-		return nil
-	}
-	secret := &corev1.Secret{}
-	if !c.get(v.Secret.SecretName, secret) && (v.Secret.Optional == nil || !*v.Secret.Optional) {
-		c.Fatalf("the pod cannot start: there is no Secret %s", v.Secret.SecretName)
-	}
-	if len(v.Secret.Items) > 0 {
+		return chosen(files, v.ConfigMap.Items)
+	case v.Secret != nil:
+		secret := &corev1.Secret{}
+		c.mounted(v.Secret.SecretName, secret, v.Secret.Optional)
 		return chosen(secret.Data, v.Secret.Items)
 	}
-	return secret.Data
+	return nil // tokens of service accounts, which are for others than the server
+}
+
+// mounted reads what a pod mounts. Without it the pod does not start, unless it is optional.
+func (c *Cluster) mounted(name string, o client.Object, optional *bool) {
+	c.Helper()
+	if !c.get(name, o) && (optional == nil || !*optional) {
+		c.Fatalf("the pod cannot start: there is no %T %s", o, name)
+	}
 }
 
 // prune removes what a volume mounted before.
@@ -111,8 +106,11 @@ func prune(dir string, files map[string][]byte) error {
 	return err
 }
 
-// chosen are the files that a volume mounts of some keys only.
+// chosen are the files that a volume mounts: of some keys, or of all.
 func chosen(all map[string][]byte, items []corev1.KeyToPath) map[string][]byte {
+	if len(items) == 0 {
+		return all
+	}
 	files := map[string][]byte{}
 	for _, item := range items {
 		files[item.Path] = all[item.Key]

@@ -45,24 +45,38 @@ type likeness struct {
 	told     bool
 }
 
+// Keeper is a reader that can hand out the Devices of a server, or all of them if it is nil, as it keeps them: lists of copies would take a fifth of the
+// memory of a large fleet each time. ok is false if it cannot.
+type Keeper interface {
+	KeptDevices(server *types.NamespacedName) (devices []*mdmv1alpha1.Device, ok bool)
+}
+
 // Devices lists the Devices of a server. They must not be changed.
-func Devices(ctx context.Context, reader client.Reader, server types.NamespacedName) ([]mdmv1alpha1.Device, error) {
-	devices := &mdmv1alpha1.DeviceList{}
-	err := reader.List(ctx, devices, client.InNamespace(server.Namespace), client.MatchingFields{link.FieldServer: server.Name}, client.UnsafeDisableDeepCopy)
+func Devices(ctx context.Context, reader client.Reader, server types.NamespacedName) ([]*mdmv1alpha1.Device, error) {
+	if keeper, ok := reader.(Keeper); ok {
+		if kept, ok := keeper.KeptDevices(&server); ok {
+			return kept, nil
+		}
+	}
+	list := &mdmv1alpha1.DeviceList{}
+	err := reader.List(ctx, list, client.InNamespace(server.Namespace), client.MatchingFields{link.FieldServer: server.Name}, client.UnsafeDisableDeepCopy)
 	if err != nil {
 		return nil, fmt.Errorf("listing the Devices of a server: %w", err)
 	}
-	return devices.Items, nil
+	devices := make([]*mdmv1alpha1.Device, len(list.Items))
+	for i := range list.Items {
+		devices[i] = &list.Items[i]
+	}
+	return devices, nil
 }
 
 // Groups lists the enrolments of a server that are managed through the Devices, with their labels. A Device counts from the moment when its status shows
 // the enrolment, or was made for it: then the labels of the enrolment's token are on it. A Device that is paused or being deleted does not count, so what its
 // device has is left as it is.
-func Groups(s *link.Server, devices []mdmv1alpha1.Device) []Group {
+func Groups(s *link.Server, devices []*mdmv1alpha1.Device) []Group {
 	var groups []Group
 	of := map[likeness]int{}
-	for i := range devices {
-		d := &devices[i]
+	for _, d := range devices {
 		device, counts := managed(s, d)
 		if !counts {
 			continue
