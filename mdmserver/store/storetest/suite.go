@@ -49,6 +49,8 @@ func Run(t *testing.T, open func(t *testing.T) fleet.Store) {
 		"history":          (*suite).history,
 		"progress":         (*suite).progress,
 		"progress rows":    (*suite).progressRows,
+		"contacts":         (*suite).contacts,
+		"busy contacts":    (*suite).busyContacts,
 		"leases":           (*suite).leases,
 		"epochs":           (*suite).epochs,
 		"strange text":     (*suite).strangeText,
