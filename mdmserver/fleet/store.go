@@ -97,8 +97,8 @@ type EnrolmentTx interface {
 	DeviceWithSerial(serial, otherThan string) (*DeviceRow, error)
 	Devices(after string, limit int) ([]DeviceRow, error)
 	PutDevice(DeviceRow) error
-	// SetLastSeen stores a contact and takes the mark of silence away; returned says whether there was one.
-	SetLastSeen(deviceID string, at time.Time) (returned bool, err error)
+	// SetLastSeen stores the last contacts of any number of devices and takes marks of silence away; returned are the devices that had one.
+	SetLastSeen(seen map[string]time.Time) (returned []string, err error)
 	// SilentDevices lists enrolled devices last seen before the given time that are not marked silent.
 	SilentDevices(before time.Time, limit int) ([]DeviceRow, error)
 	// QuietDevices lists enrolled devices last seen before the given time that are not marked silent and whose own channel waits for nothing.

@@ -180,16 +180,11 @@ func (f *Fleet) FlushSeen(ctx context.Context) error {
 		return nil
 	}
 	err := f.update(ctx, func(tx *txn) error {
-		for id, at := range seen {
-			returned, err := tx.SetLastSeen(id, at)
-			if err != nil {
-				return err
-			}
-			if returned {
-				tx.touch(adminapi.KindDevice, id)
-			}
+		returned, err := tx.SetLastSeen(seen)
+		for _, id := range returned {
+			tx.touch(adminapi.KindDevice, id)
 		}
-		return nil
+		return err
 	})
 	if err == nil {
 		return nil

@@ -1,6 +1,10 @@
 package store
 
 import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/kubemdm/kubemdm/internal/adminapi"
@@ -133,12 +137,32 @@ func (t *tx) Devices(after string, limit int) ([]fleet.DeviceRow, error) {
 
 func (t *tx) PutDevice(r fleet.DeviceRow) error { return devices.put(t, r) }
 
-func (t *tx) SetLastSeen(deviceID string, at time.Time) (returned bool, err error) {
-	silent, err := t.number("SELECT COUNT(*) FROM devices WHERE id = $1 AND silent", deviceID)
-	if err != nil {
-		return false, err
+// contactsAtOnce is how many devices one statement is about; SQLite joins 500 selects at most.
+const contactsAtOnce = 256
+
+// SetLastSeen goes through devices in the order of their ids.
+func (t *tx) SetLastSeen(seen map[string]time.Time) (returned []string, err error) {
+	for ids := range slices.Chunk(slices.Sorted(maps.Keys(seen)), contactsAtOnce) {
+		for len(ids)&(len(ids)-1) != 0 { // nine lengths are few enough to be prepared
+			ids = append(slices.Clip(ids), ids[len(ids)-1])
+		}
+		var args []any
+		var contacts []string
+		for i, id := range ids {
+			args = append(args, id, toMicros(seen[id]))
+			contacts = append(contacts, fmt.Sprintf("SELECT CAST($%d AS TEXT) AS id, CAST($%d AS BIGINT) AS at", 2*i+1, 2*i+2))
+		}
+		from := "(" + strings.Join(contacts, " UNION ALL ") + ") AS c"
+		back, err := column[string](t, "SELECT d.id FROM devices d JOIN "+from+" ON c.id = d.id WHERE d.silent ORDER BY d.id", args...)
+		if err != nil {
+			return nil, err
+		}
+		returned = append(returned, slices.Compact(back)...)
+		if err := t.exec("UPDATE devices SET last_seen = c.at, silent = FALSE FROM "+from+" WHERE devices.id = c.id AND devices.last_seen < c.at", args...); err != nil {
+			return nil, err
+		}
 	}
-	return silent > 0, t.exec("UPDATE devices SET last_seen = $2, silent = FALSE WHERE id = $1 AND last_seen < $2", deviceID, toMicros(at))
+	return returned, nil
 }
 
 func (t *tx) SilentDevices(before time.Time, limit int) ([]fleet.DeviceRow, error) {

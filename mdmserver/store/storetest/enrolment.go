@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/kubemdm/kubemdm/internal/adminapi"
@@ -98,11 +100,18 @@ func (s *suite) devices() {
 		if c := get[fleet.FleetCounts](s)(tx.FleetCounts()); c != (fleet.FleetCounts{Enrolled: 4, Responding: 3}) {
 			s.Errorf("counts = %+v", c)
 		}
-		if returned := get[bool](s)(tx.SetLastSeen("marked", now)); !returned {
-			s.Error("a silent device that is seen does not return")
+		seen := map[string]time.Time{"marked": now, "quiet": now, "stranger": now}
+		for i := range 1000 { // more than one statement takes
+			seen[fmt.Sprintf("another stranger %d", i)] = now
 		}
-		if returned := get[bool](s)(tx.SetLastSeen("marked", now.Add(-time.Minute))); returned {
-			s.Error("a device returns twice")
+		if returned := get[[]string](s)(tx.SetLastSeen(seen)); !slices.Equal(returned, []string{"marked"}) {
+			s.Errorf("%q return, want the silent device", returned)
+		}
+		if returned := get[[]string](s)(tx.SetLastSeen(map[string]time.Time{"marked": now.Add(-time.Minute)})); len(returned) > 0 {
+			s.Errorf("%q return twice", returned)
+		}
+		if d := get[*fleet.DeviceRow](s)(tx.Device("quiet")); !d.LastSeen.Equal(now) {
+			s.Errorf("device = %+v", d)
 		}
 		if d := get[*fleet.DeviceRow](s)(tx.Device("marked")); d.Silent || !d.LastSeen.Equal(now) {
 			s.Errorf("device = %+v", d)
