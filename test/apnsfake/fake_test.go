@@ -6,6 +6,8 @@ import (
 	"crypto/tls"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -164,9 +166,9 @@ func TestControlTellsOfPushes(t *testing.T) {
 			t.Fatalf("%+v, %v", res, err)
 		}
 	}
-	wait := func(query string) int {
+	get := func(path string) (int, string) {
 		t.Helper()
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, control.URL+"/control/wait?"+query, nil)
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, control.URL+path, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -174,8 +176,17 @@ func TestControlTellsOfPushes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		res.Body.Close()
-		return res.StatusCode
+		defer res.Body.Close()
+		body, err := io.ReadAll(res.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res.StatusCode, string(body)
+	}
+	wait := func(query string) int {
+		t.Helper()
+		status, _ := get("/control/wait?" + query)
+		return status
 	}
 	query := "token=" + strings.ToUpper(hex.EncodeToString(token))
 	push()
@@ -191,6 +202,10 @@ func TestControlTellsOfPushes(t *testing.T) {
 	push()
 	if got := <-answered; got != http.StatusOK {
 		t.Errorf("while waiting: %d", got)
+	}
+	want := fmt.Sprintf("{%q:3}\n", hex.EncodeToString(token))
+	if status, got := get("/control/accepted"); status != http.StatusOK || got != want {
+		t.Errorf("accepted: %d %q, want %q", status, got, want)
 	}
 	for _, bad := range []string{"token=xyz&timeout=1s", "timeout=1s", query, query + "&timeout=-1s"} {
 		if got := wait(bad); got != http.StatusBadRequest {

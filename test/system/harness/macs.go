@@ -13,6 +13,8 @@ const (
 	workers = 16
 	// requestTimeout is how long a Mac waits for a server that has vanished without a word.
 	requestTimeout = 10 * time.Second
+	// dialTimeout is how long it takes to reach one: a pod that is gone says nothing at all.
+	dialTimeout = time.Second
 )
 
 // Macs are simulated Macs in this process, which a test can script, unlike those in pods. They are enrolled.
@@ -26,10 +28,10 @@ func (w *Walk) EnrolMacs(ctx context.Context, team string, count int) (*Macs, er
 	if err != nil {
 		return nil, err
 	}
-	client, keys := n.client(), devicesim.NewKeyPool(workers)
+	keys := devicesim.NewKeyPool(workers)
 	fleet, err := devicesim.NewFleet(count, func(i int) devicesim.Options {
 		return devicesim.Options{
-			Hardware: devicesim.Mac(strings.ToUpper(team), i+1), Roots: n.roots, Client: client, Key: keys.Key, RetryInterval: interval,
+			Hardware: devicesim.Mac(strings.ToUpper(team), i+1), Roots: n.roots, Client: n.client(), Key: keys.Key, RetryInterval: interval,
 		}
 	})
 	if err != nil {

@@ -80,5 +80,5 @@ func (n *network) dial(ctx context.Context, network, address string) (net.Conn, 
 		}
 		known, _ = n.addresses.LoadOrStore(name, service.Spec.ClusterIP)
 	}
-	return (&net.Dialer{}).DialContext(ctx, network, net.JoinHostPort(known.(string), port))
+	return (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, network, net.JoinHostPort(known.(string), port))
 }

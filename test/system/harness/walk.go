@@ -150,12 +150,17 @@ func (w *Walk) allEnrolled(ctx context.Context, want int) error {
 	})
 }
 
-// recount asks the operator to look at the server now, which it does once a minute by itself, and waits until the MDMServer counts the devices.
+// Look asks the operator to look at the server now, which it does once a minute by itself. It has when status.lastHandledRequest is what Look returns.
+func (w *Walk) Look(ctx context.Context) (server *mdmv1alpha1.MDMServer, request string, err error) {
+	server, request = &mdmv1alpha1.MDMServer{ObjectMeta: w.meta(ServerName)}, time.Now().Format(time.RFC3339Nano)
+	patch := fmt.Sprintf(`{"metadata": {"annotations": {%q: %q}}}`, mdmv1alpha1.AnnotationRequestedAt, request)
+	return server, request, w.Patch(ctx, server, client.RawPatch(types.MergePatchType, []byte(patch)))
+}
+
+// recount has the operator look, and waits until the MDMServer counts the devices.
 func (w *Walk) recount(ctx context.Context, enrolled int) error {
-	server := &mdmv1alpha1.MDMServer{ObjectMeta: w.meta(ServerName)}
-	now := time.Now().Format(time.RFC3339Nano)
-	patch := fmt.Sprintf(`{"metadata": {"annotations": {%q: %q}}}`, mdmv1alpha1.AnnotationRequestedAt, now)
-	if err := w.Patch(ctx, server, client.RawPatch(types.MergePatchType, []byte(patch))); err != nil {
+	server, now, err := w.Look(ctx)
+	if err != nil {
 		return err
 	}
 	return w.Wait(ctx, "the server to count the devices", func(ctx context.Context) (bool, string, error) {
