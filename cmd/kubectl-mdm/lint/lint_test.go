@@ -18,7 +18,7 @@ const root = "../../.."
 func TestSamplesAndExamples(t *testing.T) {
 	w := doingtest.New(t)
 	w.WantError(w.Run(lint.Command, "--strict", filepath.Join(root, "config/samples")))
-	w.WantNotes("13 objects in 13 files: 0 errors, 0 warnings; ignored 3 of other kinds: v1 ConfigMap (1), v1 Secret (2)")
+	w.WantNotes("14 objects in 14 files: 0 errors, 0 warnings; ignored 3 of other kinds: v1 ConfigMap (1), v1 Secret (2)")
 	examples := filepath.Join(root, "docs/examples")
 	if _, err := os.Stat(examples); err == nil {
 		if err := w.Run(lint.Command, examples); err != nil {
