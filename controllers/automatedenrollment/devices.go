@@ -90,10 +90,9 @@ func (r *Reconciler) devices(ctx context.Context, s *scope, report *loop.Report)
 }
 
 // speakersOf finds, by serial number, the Device that speaks for it.
-func speakersOf(devices []mdmv1alpha1.Device) map[string]*mdmv1alpha1.Device {
+func speakersOf(devices []*mdmv1alpha1.Device) map[string]*mdmv1alpha1.Device {
 	speakers := map[string]*mdmv1alpha1.Device{}
-	for i := range devices {
-		d := &devices[i]
+	for _, d := range devices {
 		if serial := d.Spec.SerialNumber; serial != "" && (speakers[serial] == nil || roster.Compare(d, speakers[serial]) < 0) {
 			speakers[serial] = d
 		}
@@ -174,10 +173,9 @@ func elsewhere(d *mdmv1alpha1.Device, want *mdmv1alpha1.AppleListing) bool {
 }
 
 // mark queues the mark for the Devices of this object that Apple does not list any more, and counts them.
-func (w *writer) mark(known []mdmv1alpha1.Device) (left int, err error) {
+func (w *writer) mark(known []*mdmv1alpha1.Device) (left int, err error) {
 	marked := w.scope.account.recent(w.now)
-	for i := range known {
-		d := &known[i]
+	for _, d := range known {
 		listing := d.Spec.Listing
 		if listing == nil || listing.AutomatedEnrollment != w.scope.object.Name || listing.State == mdmv1alpha1.ListingLeft || d.DeletionTimestamp != nil ||
 			w.scope.account.list[d.Spec.SerialNumber] != nil || !marked[d.Name].IsZero() {

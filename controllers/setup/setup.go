@@ -134,8 +134,12 @@ func New(ctx context.Context, cfg *rest.Config, opts Options) (ctrl.Manager, err
 	}
 	lease := client.ObjectKey{Namespace: opts.Namespace, Name: leaseName}
 	epoch := func(ctx context.Context) (int64, error) { return leaseEpoch(ctx, mgr.GetAPIReader(), lease) }
+	kept, err := keep(ctx, mgr)
+	if err != nil {
+		return nil, err
+	}
 	deps := NewDeps(Environment{
-		Client: mgr.GetClient(),
+		Client: kept,
 		Events: mgr.GetEventRecorder("kubemdm"),
 		Clock:  clock.RealClock{},
 		Epoch:  epoch,
@@ -157,7 +161,7 @@ func New(ctx context.Context, cfg *rest.Config, opts Options) (ctrl.Manager, err
 	if err := addLive(mgr, epoch, opts); err != nil {
 		return nil, fmt.Errorf("setting up the live view: %w", err)
 	}
-	return mgr, errors.Join(observe(mgr, opts), opts.Metrics.Register(written.total))
+	return mgr, errors.Join(observe(mgr, kept, opts), opts.Metrics.Register(written.total))
 }
 
 func newManager(cfg *rest.Config, opts Options, written writes) (ctrl.Manager, error) {
@@ -187,11 +191,11 @@ func newManager(cfg *rest.Config, opts Options, written writes) (ctrl.Manager, e
 	return ctrl.NewManager(cfg, o)
 }
 
-func observe(mgr ctrl.Manager, opts Options) error {
+func observe(mgr ctrl.Manager, reader client.Reader, opts Options) error {
 	ready := healthz.Ping
 	if opts.Webhooks {
 		ready = mgr.GetWebhookServer().StartedChecker()
 	}
-	return errors.Join(opts.Metrics.Register(Collector(mgr.GetClient(), clock.RealClock{})),
+	return errors.Join(opts.Metrics.Register(Collector(reader, clock.RealClock{})),
 		mgr.AddHealthzCheck("ping", healthz.Ping), mgr.AddReadyzCheck("ready", ready))
 }

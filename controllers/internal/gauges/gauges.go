@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	mdmv1alpha1 "github.com/kubemdm/kubemdm/api/v1alpha1"
+	"github.com/kubemdm/kubemdm/controllers/internal/roster"
 )
 
 const (
@@ -52,13 +53,15 @@ type kind struct {
 	gauges []gauge
 }
 
+const deviceKind = "Device"
+
 var kinds = []kind{
 	{"MDMServer", func() client.ObjectList { return &mdmv1alpha1.MDMServerList{} }, true, mdmServer},
 	{"APNSCertificate", func() client.ObjectList { return &mdmv1alpha1.APNSCertificateList{} }, true, apnsCertificate},
 	{"AutomatedEnrollment", func() client.ObjectList { return &mdmv1alpha1.AutomatedEnrollmentList{} }, true, automatedEnrollment},
 	{"Profile", func() client.ObjectList { return &mdmv1alpha1.ProfileList{} }, true, profile},
 	{"EnrollmentToken", func() client.ObjectList { return &mdmv1alpha1.EnrollmentTokenList{} }, false, nil},
-	{"Device", func() client.ObjectList { return &mdmv1alpha1.DeviceList{} }, false, nil},
+	{deviceKind, func() client.ObjectList { return &mdmv1alpha1.DeviceList{} }, false, nil},
 	{"DeviceCommand", func() client.ObjectList { return &mdmv1alpha1.DeviceCommandList{} }, false, nil},
 }
 
@@ -85,12 +88,8 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 }
 
 func (c *Collector) collect(ctx context.Context, k kind, ch chan<- prometheus.Metric) error {
-	list := k.list()
-	if err := c.Reader.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
-		return err
-	}
 	now, counts := c.Clock.Now(), conditionCounts{}
-	err := meta.EachListItem(list, func(item runtime.Object) error {
+	err := c.each(ctx, k, func(item runtime.Object) error {
 		o := item.(mdmv1alpha1.Object)
 		counts.add(o)
 		if k.named {
@@ -105,6 +104,25 @@ func (c *Collector) collect(ctx context.Context, k kind, ch chan<- prometheus.Me
 	})
 	counts.send(k.name, ch)
 	return err
+}
+
+// each visits all objects of a kind.
+func (c *Collector) each(ctx context.Context, k kind, visit func(runtime.Object) error) error {
+	if keeper, ok := c.Reader.(roster.Keeper); ok && k.name == deviceKind {
+		if kept, ok := keeper.KeptDevices(nil); ok {
+			for _, d := range kept {
+				if err := visit(d); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}
+	list := k.list()
+	if err := c.Reader.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
+		return err
+	}
+	return meta.EachListItem(list, visit)
 }
 
 // counts sends the counters that are there, each with its state.

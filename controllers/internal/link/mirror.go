@@ -4,8 +4,6 @@ import (
 	"slices"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/labels"
-
 	"github.com/kubemdm/kubemdm/internal/adminapi"
 )
 
@@ -51,31 +49,21 @@ func (s *Server) forget(kind adminapi.Kind, key string) {
 }
 
 func (s *Server) setDevice(d adminapi.Device) {
-	s.share(&d)
+	packed := s.pack(d)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.revision++
 	s.unindex(d.ID)
-	s.devices[d.ID] = &d
+	s.devices[d.ID] = packed
 	// A serial number may stand on two rows, when a repaired device enrolled with a new UDID: the live one counts.
 	if other := s.devices[s.serials[d.SerialNumber]]; d.SerialNumber != "" && (other == nil || other.State == adminapi.DeviceEnded) {
 		s.serials[d.SerialNumber] = d.ID
 	}
 }
 
-// share makes a device share what it has in common with others.
-func (s *Server) share(d *adminapi.Device) {
-	s.words.Share((*string)(&d.Platform), (*string)(&d.Kind), (*string)(&d.State), &d.EndReason, &d.Model, &d.ModelName, &d.ProductName, &d.OSVersion, &d.BuildVersion,
-		(*string)(&d.Token), (*string)(&d.Automated), (*string)(&d.Authentication))
-	d.TokenLabels = s.labels.Share(labels.Set(d.TokenLabels).String(), d.TokenLabels)
-	if d.UDID == d.ID {
-		d.UDID = d.ID
-	}
-}
-
 func (s *Server) unindex(id string) {
-	if d := s.devices[id]; d != nil && s.serials[d.SerialNumber] == id {
-		delete(s.serials, d.SerialNumber)
+	if d := s.devices[id]; d != nil && s.serials[d.serialNumber] == id {
+		delete(s.serials, d.serialNumber)
 	}
 }
 
@@ -136,9 +124,9 @@ func (s *Server) setAssignments(all []adminapi.Assignment) {
 	for _, a := range all {
 		id, enrollment := a.DeviceID, a.EnrollmentID
 		if d := s.devices[id]; d != nil { // which has the same texts
-			id = d.ID
-			if d.EnrollmentID == enrollment {
-				enrollment = d.EnrollmentID
+			id = d.id
+			if d.enrollmentID == enrollment {
+				enrollment = d.enrollmentID
 			}
 		}
 		s.assignments[id] = assignment{enrollment, s.set(a.Artifacts)}

@@ -28,14 +28,13 @@ type Server struct {
 
 	mu          sync.RWMutex
 	info        adminapi.Info
-	complete    bool                        // info is what holds of every replica
-	revision    int64                       // counts the changes of devices and assignments
-	devices     map[string]*adminapi.Device // never changed, only replaced
-	serials     map[string]string           // serial number -> device id
+	complete    bool               // info is what holds of every replica
+	revision    int64              // counts the changes of devices and assignments
+	devices     map[string]*device // never changed, only replaced
+	serials     map[string]string  // serial number -> device id
 	artifacts   map[adminapi.Key]adminapi.ArtifactStatus
 	assignments map[string]assignment // by device id
-	words       pool.Words
-	labels      pool.Pool[map[string]string]
+	commons     pool.Pool[*common]
 	sets        pool.Pool[[]adminapi.Key]
 	actions     map[adminapi.Key]adminapi.ActionStatus
 	tokens      map[adminapi.Key]adminapi.TokenStatus
@@ -56,7 +55,7 @@ func open(ctx context.Context, name types.NamespacedName, client *adminapi.Clien
 	}
 	s := &Server{
 		name: name, epoch: info.StoreEpoch, client: client, acks: newAcks(client, info.StoreEpoch), info: *info,
-		devices: map[string]*adminapi.Device{}, serials: map[string]string{},
+		devices: map[string]*device{}, serials: map[string]string{},
 		artifacts:   map[adminapi.Key]adminapi.ArtifactStatus{},
 		assignments: map[string]assignment{},
 		actions:     map[adminapi.Key]adminapi.ActionStatus{}, tokens: map[adminapi.Key]adminapi.TokenStatus{},
@@ -144,7 +143,7 @@ func (s *Server) Revision() int64 {
 // Device returns the device with an id.
 func (s *Server) Device(id string) (adminapi.Device, bool) {
 	d, ok := read(s, s.devices, id)
-	return value(d), ok
+	return d.unpack(), ok
 }
 
 // DeviceBySerial returns the device with a serial number.
@@ -152,7 +151,7 @@ func (s *Server) DeviceBySerial(serial string) (adminapi.Device, bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	d, ok := s.devices[s.serials[serial]]
-	return value(d), ok
+	return d.unpack(), ok
 }
 
 // Devices ranges over a snapshot of all devices in no order.
@@ -162,18 +161,11 @@ func (s *Server) Devices() iter.Seq[adminapi.Device] {
 	s.mu.RUnlock()
 	return func(yield func(adminapi.Device) bool) {
 		for _, d := range all {
-			if !yield(*d) {
+			if !yield(d.unpack()) {
 				return
 			}
 		}
 	}
-}
-
-func value(d *adminapi.Device) adminapi.Device {
-	if d == nil {
-		return adminapi.Device{}
-	}
-	return *d
 }
 
 // Artifact returns the state of an artifact.
@@ -196,7 +188,7 @@ func (s *Server) Targeted(artifact adminapi.Key) int {
 		if _, has := slices.BinarySearch(a.artifacts, artifact); !has {
 			continue
 		}
-		if d := s.devices[id]; d != nil && d.EnrollmentID == a.enrollmentID && d.State != adminapi.DeviceEnded && !d.Ignored {
+		if d := s.devices[id]; d != nil && d.enrollmentID == a.enrollmentID && d.State != adminapi.DeviceEnded && !d.Ignored {
 			n++
 		}
 	}

@@ -61,10 +61,10 @@ func (s *Server) PutIntent(ctx context.Context, in adminapi.DeviceIntent) (stale
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if d := s.devices[in.DeviceID]; d != nil && d.EnrollmentID == in.EnrollmentID {
-		changed := *d
-		changed.Ignored, changed.Unenrolling = in.Intent == adminapi.IntentIgnore, in.Intent == adminapi.IntentUnenroll
-		s.devices[d.ID] = &changed
+	if row := s.devices[in.DeviceID]; row != nil && row.enrollmentID == in.EnrollmentID {
+		d := row.unpack()
+		d.Ignored, d.Unenrolling = in.Intent == adminapi.IntentIgnore, in.Intent == adminapi.IntentUnenroll
+		s.devices[d.ID] = s.pack(d)
 		s.revision++
 	}
 	return false, nil
