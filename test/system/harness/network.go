@@ -80,5 +80,9 @@ func (n *network) dial(ctx context.Context, network, address string) (net.Conn, 
 		}
 		known, _ = n.addresses.LoadOrStore(name, service.Spec.ClusterIP)
 	}
-	return (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, network, net.JoinHostPort(known.(string), port))
+	conn, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, network, net.JoinHostPort(known.(string), port))
+	if err != nil {
+		n.addresses.Delete(name) // the Service may have been made anew
+	}
+	return conn, err
 }
