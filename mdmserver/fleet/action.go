@@ -42,22 +42,24 @@ func (f *Fleet) findOrCreate(tx *txn, a adminapi.Action) (*ActionRow, error) {
 	if newest != nil && newest.SpecHash != a.SpecHash && newest.FinishedAt.IsZero() {
 		return nil, &adminapi.Error{Code: adminapi.CodeSpecConflict, Message: "an unfinished action has this key and another spec"}
 	}
+	if newest != nil && newest.SpecHash == a.SpecHash {
+		return newest, nil
+	}
 	seq, err := tx.NextVersion()
 	if err != nil {
 		return nil, err
 	}
-	remembered, err := tx.Action(a.Key, a.SpecHash)
-	if err != nil {
-		return nil, err
+	if newest != nil {
+		remembered, err := tx.Action(a.Key, a.SpecHash)
+		if err != nil {
+			return nil, err
+		}
+		if remembered != nil { // it speaks for the key again
+			remembered.Seq = seq
+			return remembered, tx.PutAction(*remembered)
+		}
 	}
-	if remembered == nil {
-		return f.createAction(tx, a, seq)
-	}
-	if remembered.Seq != newest.Seq { // it speaks for the key again
-		remembered.Seq = seq
-		return remembered, tx.PutAction(*remembered)
-	}
-	return remembered, nil
+	return f.createAction(tx, a, seq)
 }
 
 func (f *Fleet) createAction(tx *txn, a adminapi.Action, seq int64) (*ActionRow, error) {
@@ -101,6 +103,9 @@ func (f *Fleet) createAction(tx *txn, a adminapi.Action, seq int64) (*ActionRow,
 			return nil, err
 		}
 	}
+	if len(hopeless) == 0 {
+		return &row, nil
+	}
 	return tx.ActionByID(id)
 }
 
@@ -115,13 +120,9 @@ func requestType(a *adminapi.Action, p adminapi.Platform) string {
 	return ""
 }
 
-// actionOf opens what the action does.
-func (f *Fleet) actionOf(tx *txn, actionID string) (*adminapi.Action, error) {
-	row, err := tx.ActionByID(actionID)
-	if err != nil {
-		return nil, err
-	}
-	plain, err := f.open(row.Command, sealedCommand, row.ID)
+// openAction opens what the action does.
+func (f *Fleet) openAction(id string, command []byte) (*adminapi.Action, error) {
+	plain, err := f.open(command, sealedCommand, id)
 	if err != nil {
 		return nil, err
 	}
@@ -289,17 +290,13 @@ func knownAction(tx *txn, key adminapi.Key) (*ActionRow, error) {
 }
 
 func (f *Fleet) actionStatus(tx *txn, a *ActionRow) (*adminapi.ActionStatus, error) {
-	counts, err := tx.TargetCounts(a.ID)
-	if err != nil {
-		return nil, err
-	}
-	latest, err := tx.LatestTargets(a.ID, adminapi.MaxInlineResults)
+	counts, latest, err := tx.Outcomes(a.ID, adminapi.MaxInlineResults)
 	if err != nil {
 		return nil, err
 	}
 	status := &adminapi.ActionStatus{
 		Key: a.Key, SpecHash: a.SpecHash, Counts: counts, CreatedAt: a.CreatedAt, FinishedAt: a.FinishedAt,
-		Held: a.FinishedAt.IsZero() && f.unconfirmed(a),
+		Held: a.FinishedAt.IsZero() && f.unconfirmed(a.RequestType, a.WantedEpoch),
 	}
 	for _, n := range counts {
 		status.Total += n

@@ -19,16 +19,23 @@ type claim struct {
 	known  *IdentityRow
 	issued *EnrollmentRow
 	stored *ChannelRow
+	// found is all that was read for the request.
+	found *ClaimRows
 	// namesake is another device with the serial number of this one whose enrolment has not ended; looked for by Authenticate only.
 	namesake *DeviceRow
 }
 
 func gatherClaim(tx *txn, id Identity, ch Channel) (*claim, error) {
-	rows, err := tx.Claim(contacted(id, ch))
+	return readClaim(tx, id, ch, contacted(id, ch))
+}
+
+// readClaim reads a claim with what else the request is about.
+func readClaim(tx *txn, id Identity, ch Channel, q Contacted) (*claim, error) {
+	rows, err := tx.Claim(q)
 	if err != nil {
 		return nil, err
 	}
-	c := &claim{identity: id, channel: ch, now: tx.now, device: rows.Device, known: rows.Identity, issued: rows.Enrollment, stored: rows.Channel}
+	c := &claim{identity: id, channel: ch, now: tx.now, device: rows.Device, known: rows.Identity, issued: rows.Enrollment, stored: rows.Channel, found: rows}
 	return c, c.complete()
 }
 

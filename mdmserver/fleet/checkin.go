@@ -8,8 +8,13 @@ import (
 
 // identified runs fn for a claim that decide accepts. A certificate that a restored store does not know is stored on the way.
 func (f *Fleet) identified(ctx context.Context, id Identity, ch Channel, decide func(*claim) error, fn func(*txn, *claim) error) error {
+	return f.asked(ctx, id, ch, contacted(id, ch), decide, fn)
+}
+
+// asked is identified for a request that is about more.
+func (f *Fleet) asked(ctx context.Context, id Identity, ch Channel, q Contacted, decide func(*claim) error, fn func(*txn, *claim) error) error {
 	return f.update(ctx, func(tx *txn) error {
-		c, err := gatherClaim(tx, id, ch)
+		c, err := readClaim(tx, id, ch, q)
 		if err != nil {
 			return err
 		}

@@ -14,7 +14,7 @@ var destructive = []string{
 
 // confirm notes that the manager wants the action, and wakes the devices that it was held from.
 func (f *Fleet) confirm(tx *txn, a *ActionRow) error {
-	if !f.unconfirmed(a) {
+	if !f.unconfirmed(a.RequestType, a.WantedEpoch) {
 		return nil
 	}
 	a.WantedEpoch = f.StoreEpoch()
@@ -34,20 +34,11 @@ func (f *Fleet) confirm(tx *txn, a *ActionRow) error {
 }
 
 // unconfirmed says whether the action is destructive and the manager has not PUT it in this store epoch.
-func (f *Fleet) unconfirmed(a *ActionRow) bool {
-	return slices.Contains(destructive, a.RequestType) && a.WantedEpoch != f.StoreEpoch()
+func (f *Fleet) unconfirmed(requestType, wantedEpoch string) bool {
+	return slices.Contains(destructive, requestType) && wantedEpoch != f.StoreEpoch()
 }
 
 // withoutHeld leaves out the targets that wait for the manager to confirm their action. They are no work for their device until then.
-func (f *Fleet) withoutHeld(tx *txn, targets []TargetRow) ([]TargetRow, error) {
-	var err error
-	free := slices.DeleteFunc(targets, func(t TargetRow) bool {
-		if err != nil || !slices.Contains(destructive, t.RequestType) {
-			return false
-		}
-		var a *ActionRow
-		a, err = tx.ActionByID(t.ActionID)
-		return err == nil && f.unconfirmed(a)
-	})
-	return free, err
+func (f *Fleet) withoutHeld(targets []OpenTarget) []OpenTarget {
+	return slices.DeleteFunc(targets, func(t OpenTarget) bool { return f.unconfirmed(t.RequestType, t.WantedEpoch) })
 }

@@ -25,13 +25,18 @@ type session struct {
 	tx      *txn
 	device  *DeviceRow
 	channel *ChannelRow
+	// command is the one that is answered, target its own; nil if they are not known here.
+	command *CommandRow
+	target  *TargetRow
+	// found is what waits for the channel, as long as nothing was written since it was read; nil if it is to be read.
+	found *WorkRows
 }
 
 // work is what waits for a channel, in the order of delivery.
 type work struct {
 	renew    bool
 	unenroll bool
-	targets  []TargetRow
+	targets  []OpenTarget
 	removals []RecordRow
 	installs []StateRow
 	// configured: nothing keeps the device in Setup Assistant any more.
@@ -54,7 +59,9 @@ func (f *Fleet) Connect(ctx context.Context, id Identity, ch Channel, r Report) 
 		}
 	}
 	var command []byte
-	err := f.identified(ctx, id, ch, manages, func(tx *txn, c *claim) error {
+	q := contacted(id, ch)
+	q.CommandUUID, q.Idle = r.CommandUUID, r.Status == StatusIdle
+	err := f.asked(ctx, id, ch, q, manages, func(tx *txn, c *claim) error {
 		s := f.newSession(tx, c)
 		if s == nil {
 			return nil
@@ -77,7 +84,16 @@ func (f *Fleet) newSession(tx *txn, c *claim) *session {
 	if c.stored == nil || !c.stored.Enabled {
 		return nil
 	}
-	return &session{f: f, tx: tx, device: c.device, channel: c.stored}
+	return &session{f: f, tx: tx, device: c.device, channel: c.stored, command: c.found.Command, target: c.found.Target, found: c.found.Work}
+}
+
+// rows reads what waits for the channel.
+func (s *session) rows() (*WorkRows, error) {
+	if found := s.found; found != nil {
+		s.found = nil
+		return found, nil
+	}
+	return s.tx.Work(s.device.ID, s.channel.ID)
 }
 
 // gather lists all that waits for the channel, whether it may be offered now or not. An ignored device is asked nothing, but it is not kept in Setup
@@ -89,16 +105,14 @@ func (s *session) gather() (*work, error) {
 		return w, nil
 	}
 	windows := s.device.Platform == adminapi.PlatformWindows
-	rows, err := s.tx.Work(s.device.ID, s.channel.ID)
+	rows, err := s.rows()
 	if err != nil {
 		return nil, err
 	}
 	if s.channel.IsDevice() {
 		w.renew = !windows && !s.device.RenewAt.After(s.tx.now)
 		w.unenroll = s.device.Intent == adminapi.IntentUnenroll
-		if w.targets, err = s.f.withoutHeld(s.tx, rows.Targets); err != nil {
-			return nil, err
-		}
+		w.targets = s.f.withoutHeld(rows.Targets)
 	}
 	if s.device.Intent == adminapi.IntentUnenroll { // its profiles go with the enrolment
 		return w, nil
@@ -134,7 +148,7 @@ func (s *session) removals(stray []RecordRow) ([]RecordRow, error) {
 
 // offered says whether anything was sent before, or deferred.
 func (w *work) offered() bool {
-	return slices.ContainsFunc(w.targets, func(t TargetRow) bool { return t.Offer.State != OfferReady }) ||
+	return slices.ContainsFunc(w.targets, func(t OpenTarget) bool { return t.Offer.State != OfferReady }) ||
 		slices.ContainsFunc(w.removals, func(r RecordRow) bool { return r.State != OfferReady }) ||
 		slices.ContainsFunc(w.installs, func(st StateRow) bool { return st.State != OfferReady })
 }
@@ -144,7 +158,7 @@ func (w *work) offerable(now time.Time, d *DeviceRow, idle bool) *work {
 	return &work{
 		renew:      w.renew && idle,
 		unenroll:   w.unenroll && idle && !d.UnenrollAt.After(now),
-		targets:    slices.DeleteFunc(slices.Clone(w.targets), func(t TargetRow) bool { return !t.offerable(now) }),
+		targets:    slices.DeleteFunc(slices.Clone(w.targets), func(t OpenTarget) bool { return !t.offerable(now) }),
 		removals:   slices.DeleteFunc(slices.Clone(w.removals), func(r RecordRow) bool { return !r.offerable(now) }),
 		installs:   slices.DeleteFunc(slices.Clone(w.installs), func(st StateRow) bool { return !st.offerable(now) }),
 		configured: w.configured && d.Setup.offerable(now),

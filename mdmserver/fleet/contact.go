@@ -9,6 +9,10 @@ import (
 // Contacted asks for what decides about a request of a channel. EnrollmentID is empty if only the store knows the enrolment of the certificate.
 type Contacted struct {
 	ChannelID, DeviceID, Fingerprint, EnrollmentID string
+	// CommandUUID is the command that the request answers, empty if it answers none.
+	CommandUUID string
+	// Idle asks for what waits for the channel.
+	Idle bool
 }
 
 func contacted(id Identity, ch Channel) Contacted {
@@ -22,11 +26,16 @@ type ClaimRows struct {
 	Identity   *IdentityRow
 	Enrollment *EnrollmentRow
 	Channel    *ChannelRow
+	// Command is the one that was answered, Target its own if it is that of an action.
+	Command *CommandRow
+	Target  *TargetRow
+	// Work is nil unless it was asked for.
+	Work *WorkRows
 }
 
 // WorkRows are what waits for a channel: the open targets of its device, the records that nothing assigned carries, and the open states.
 type WorkRows struct {
-	Targets []TargetRow
+	Targets []OpenTarget
 	Strays  []RecordRow
 	Open    []StateRow
 }

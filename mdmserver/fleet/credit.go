@@ -10,12 +10,9 @@ const maxMessage = 1024
 // credit applies an answer to what its command row says. An answer to a command that is not open here (unknown, answered before, another channel's)
 // changes nothing.
 func (s *session) credit(r Report) error {
-	if r.Status == StatusIdle {
+	row := s.command
+	if r.Status == StatusIdle || row == nil || row.ChannelID != s.channel.ID {
 		return nil
-	}
-	row, err := s.tx.Command(r.CommandUUID)
-	if err != nil || row == nil || row.ChannelID != s.channel.ID {
-		return err
 	}
 	if err := s.tx.DeleteCommand(row.UUID); err != nil {
 		return err
@@ -38,7 +35,7 @@ func (s *session) creditCommand(row *CommandRow, r Report) error {
 	case CommandRemove:
 		return s.creditRemove(row, r)
 	case CommandAction:
-		return s.creditAction(row, r)
+		return s.creditAction(r)
 	case CommandRenew:
 		return s.creditRenew(r)
 	case CommandUnenroll:
@@ -132,10 +129,10 @@ func (s *session) removed(record *RecordRow) error {
 	return forgetIfGone(s.tx, record.Artifact)
 }
 
-func (s *session) creditAction(row *CommandRow, r Report) error {
-	t, err := s.tx.Target(row.Key, s.device.ID)
-	if err != nil || t == nil {
-		return err
+func (s *session) creditAction(r Report) error {
+	t := s.target
+	if t == nil {
+		return nil
 	}
 	if r.Status == StatusNotNow {
 		t.deferred()
@@ -144,6 +141,7 @@ func (s *session) creditAction(row *CommandRow, r Report) error {
 		return s.tx.PutTarget(*t)
 	}
 	t.CommandUUID = "" // its command is forgotten already
+	var err error
 	if t.Body, err = s.f.seal(r.Body, sealedResult, t.ActionID, t.DeviceID); err != nil {
 		return err
 	}

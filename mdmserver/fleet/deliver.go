@@ -57,8 +57,9 @@ func (s *session) deliverFirst(w *work) ([]byte, error) {
 	return nil, nil
 }
 
-// send encodes the delivery and stores its command row. It repeats the UUID of an earlier sending of the same thing, if there was one.
-func (s *session) send(d Delivery, row CommandRow, again string) (command []byte, uuid string, err error) {
+// send encodes the delivery and stores its command row; target is that of an action. It repeats the UUID of an earlier sending of the same thing, if there
+// was one.
+func (s *session) send(d Delivery, row CommandRow, target *TargetRow, again string) (command []byte, uuid string, err error) {
 	if uuid = again; uuid == "" {
 		if uuid, err = s.f.uuid(); err != nil {
 			return nil, "", err
@@ -72,7 +73,7 @@ func (s *session) send(d Delivery, row CommandRow, again string) (command []byte
 	if err := s.tx.PutCommand(row); err != nil {
 		return nil, "", err
 	}
-	return command, uuid, s.tellCommand(&row, adminapi.HistorySent, "")
+	return command, uuid, s.tellCommand(&row, target, adminapi.HistorySent, "")
 }
 
 func (s *session) renew() ([]byte, error) {
@@ -88,7 +89,7 @@ func (s *session) renew() ([]byte, error) {
 	if err := s.tx.PutDevice(*s.device); err != nil {
 		return nil, err
 	}
-	command, _, err := s.send(Delivery{Renewal: &Renewal{Params: s.device.Params, Challenge: challenge.Secret}}, CommandRow{Kind: CommandRenew}, "")
+	command, _, err := s.send(Delivery{Renewal: &Renewal{Params: s.device.Params, Challenge: challenge.Secret}}, CommandRow{Kind: CommandRenew}, nil, "")
 	if reason, bad := asUnencodable(err); bad {
 		s.f.opts.Log.Error("a renewal cannot be encoded; it is tried again", "after", renewRetry, "reason", reason)
 		return nil, nil
@@ -101,7 +102,7 @@ func (s *session) unenroll() ([]byte, error) {
 	if err := s.tx.PutDevice(*s.device); err != nil {
 		return nil, err
 	}
-	command, _, err := s.send(Delivery{Remove: &Remove{Identifier: s.device.Params.PayloadIdentifier}}, CommandRow{Kind: CommandUnenroll}, "")
+	command, _, err := s.send(Delivery{Remove: &Remove{Identifier: s.device.Params.PayloadIdentifier}}, CommandRow{Kind: CommandUnenroll}, nil, "")
 	if reason, bad := asUnencodable(err); bad {
 		s.f.opts.Log.Error("an unenrolment cannot be encoded; it is tried again", "after", unenrollRetry, "reason", reason)
 		return nil, nil
@@ -109,15 +110,16 @@ func (s *session) unenroll() ([]byte, error) {
 	return command, err
 }
 
-func (s *session) act(t TargetRow) ([]byte, error) {
+func (s *session) act(open OpenTarget) ([]byte, error) {
+	t := open.TargetRow
 	if !t.Deadline.IsZero() && !s.tx.now.Before(t.Deadline) {
 		return nil, finish(s.tx, &t, adminapi.TargetExpired, expired)
 	}
-	d, err := s.targetDelivery(&t)
+	d, err := s.targetDelivery(&open)
 	if err != nil {
 		return nil, s.failTarget(&t, err)
 	}
-	command, uuid, err := s.send(d, CommandRow{Kind: CommandAction, Key: t.ActionID}, t.CommandUUID)
+	command, uuid, err := s.send(d, CommandRow{Kind: CommandAction, Key: t.ActionID}, &t, t.CommandUUID)
 	if err != nil {
 		return nil, s.failTarget(&t, err)
 	}
@@ -141,7 +143,7 @@ func (s *session) failTarget(t *TargetRow, err error) error {
 const expired = "the deadline passed before the device answered"
 
 // targetDelivery is what the action sends: to unenrol is to remove the enrolment profile.
-func (s *session) targetDelivery(t *TargetRow) (Delivery, error) {
+func (s *session) targetDelivery(t *OpenTarget) (Delivery, error) {
 	if t.RequestType == adminapi.AppleUnenroll {
 		return Delivery{Remove: &Remove{Identifier: s.device.Params.PayloadIdentifier}}, nil
 	}
@@ -150,8 +152,8 @@ func (s *session) targetDelivery(t *TargetRow) (Delivery, error) {
 }
 
 // actionDelivery opens what the action's command needs.
-func (s *session) actionDelivery(t *TargetRow) (*ActionDelivery, error) {
-	action, err := s.f.actionOf(s.tx, t.ActionID)
+func (s *session) actionDelivery(t *OpenTarget) (*ActionDelivery, error) {
+	action, err := s.f.openAction(t.ActionID, t.Command)
 	if err != nil {
 		return nil, err
 	}
@@ -172,7 +174,7 @@ func (s *session) actionDelivery(t *TargetRow) (*ActionDelivery, error) {
 }
 
 func (s *session) remove(r RecordRow) ([]byte, error) {
-	command, uuid, err := s.send(Delivery{Remove: &Remove{Identifier: r.Identifier}}, CommandRow{Kind: CommandRemove, Key: r.Identifier}, r.CommandUUID)
+	command, uuid, err := s.send(Delivery{Remove: &Remove{Identifier: r.Identifier}}, CommandRow{Kind: CommandRemove, Key: r.Identifier}, nil, r.CommandUUID)
 	if reason, bad := asUnencodable(err); bad {
 		s.f.opts.Log.Error("the removal of a profile cannot be encoded; it is given up", "artifact", r.Artifact, "reason", reason)
 		return nil, s.removed(&r)
@@ -195,7 +197,7 @@ func (s *session) install(st StateRow) ([]byte, error) {
 	}
 	command, uuid, err := s.send(
 		Delivery{Install: &Install{Artifact: artifact.Key, Identifier: artifact.Identifier, Digest: st.Digest, Template: template, Sign: artifact.Sign}},
-		CommandRow{Kind: CommandInstall, Key: string(artifact.Key), Digest: st.Digest, Identifier: artifact.Identifier}, st.CommandUUID)
+		CommandRow{Kind: CommandInstall, Key: string(artifact.Key), Digest: st.Digest, Identifier: artifact.Identifier}, nil, st.CommandUUID)
 	if reason, bad := asUnencodable(err); bad {
 		if err := s.tellArtifact(st.Artifact, requestInstall, adminapi.HistoryFailed, reason); err != nil {
 			return nil, err

@@ -57,8 +57,8 @@ func (s *session) about(e adminapi.HistoryEntry) adminapi.HistoryEntry {
 	return e
 }
 
-// tellCommand appends an entry about a command of the channel.
-func (s *session) tellCommand(row *CommandRow, kind adminapi.HistoryType, message string) error {
+// tellCommand appends an entry about a command of the channel. target is that of an action, nil if it is forgotten.
+func (s *session) tellCommand(row *CommandRow, target *TargetRow, kind adminapi.HistoryType, message string) error {
 	e := s.about(adminapi.HistoryEntry{Type: kind, CommandUUID: row.UUID, Message: message})
 	switch row.Kind {
 	case CommandInstall:
@@ -73,12 +73,8 @@ func (s *session) tellCommand(row *CommandRow, kind adminapi.HistoryType, messag
 			e.Artifact = record.Artifact
 		}
 	case CommandAction:
-		t, err := s.tx.Target(row.Key, s.device.ID)
-		if err != nil {
-			return err
-		}
-		if t != nil {
-			e.RequestType, e.Action = t.RequestType, t.Action
+		if target != nil {
+			e.RequestType, e.Action = target.RequestType, target.Action
 		}
 	case CommandRenew:
 		e.RequestType = requestRenew
@@ -94,11 +90,11 @@ func (s *session) tellCommand(row *CommandRow, kind adminapi.HistoryType, messag
 func (s *session) tellAnswer(row *CommandRow, r Report) error {
 	switch r.Status {
 	case StatusAcknowledged:
-		return s.tellCommand(row, adminapi.HistoryAcknowledged, "")
+		return s.tellCommand(row, s.target, adminapi.HistoryAcknowledged, "")
 	case StatusNotNow:
-		return s.tellCommand(row, adminapi.HistoryNotNow, "")
+		return s.tellCommand(row, s.target, adminapi.HistoryNotNow, "")
 	}
-	return s.tellCommand(row, adminapi.HistoryFailed, failure(r))
+	return s.tellCommand(row, s.target, adminapi.HistoryFailed, failure(r))
 }
 
 // tellArtifact appends an entry about an artifact on the channel that goes without a command row, tellTarget about an action.

@@ -291,6 +291,13 @@ type TargetRow struct {
 	Offer
 }
 
+// OpenTarget is a target that is not final, with what it needs of its action.
+type OpenTarget struct {
+	TargetRow
+	Command     []byte
+	WantedEpoch string
+}
+
 // DirtyRow is one row that the manager has not seen yet.
 type DirtyRow struct {
 	Kind    adminapi.Kind

@@ -66,7 +66,7 @@ func told(tx *txn, d *DeviceRow) error {
 // configure lets the device leave Setup Assistant.
 func (s *session) configure() ([]byte, error) {
 	setup := &s.device.Setup
-	command, uuid, err := s.send(Delivery{Configured: &Configured{}}, CommandRow{Kind: CommandConfigured}, setup.CommandUUID)
+	command, uuid, err := s.send(Delivery{Configured: &Configured{}}, CommandRow{Kind: CommandConfigured}, nil, setup.CommandUUID)
 	if reason, bad := asUnencodable(err); bad {
 		s.f.opts.Log.Error("a device cannot be told to leave Setup Assistant", "reason", reason)
 		return nil, nil

@@ -40,7 +40,7 @@ type Tx interface {
 
 // EnrolmentTx holds tokens, challenges, certificates, devices and channels.
 type EnrolmentTx interface {
-	// Claim reads what a certificate's claim to speak for a channel is judged by.
+	// Claim reads what a certificate's claim to speak for a channel is judged by, and what else the request is about.
 	Claim(q Contacted) (*ClaimRows, error)
 	Token(key adminapi.Key) (*TokenRow, error)
 	TokenByHash(hash string) (*TokenRow, error)
@@ -216,9 +216,8 @@ type ActionTx interface {
 	// were delivered before the given time.
 	OverdueTargets(now time.Time, limit int) ([]TargetRow, error)
 	UnansweredTargets(requestTypes []string, deliveredBefore time.Time, limit int) ([]TargetRow, error)
-	TargetCounts(actionID string) (map[adminapi.TargetState]int, error)
-	// LatestTargets lists the targets of an action that ended last.
-	LatestTargets(actionID string, limit int) ([]TargetRow, error)
+	// Outcomes counts the targets of an action by state and lists those that ended last.
+	Outcomes(actionID string, limit int) (map[adminapi.TargetState]int, []TargetRow, error)
 }
 
 // FeedTx holds what the manager has not seen, and a few words about the store itself.

@@ -68,8 +68,8 @@ func (s *winSession) concludeUnenroll(j *job) error {
 }
 
 // windowsCommand opens the part of an action that is for Windows.
-func (s *winSession) windowsCommand(actionID string) (*adminapi.WindowsCommand, error) {
-	a, err := s.f.actionOf(s.tx, actionID)
+func (s *winSession) windowsCommand(actionID string, sealed []byte) (*adminapi.WindowsCommand, error) {
+	a, err := s.f.openAction(actionID, sealed)
 	if err != nil {
 		return nil, err
 	}
@@ -79,12 +79,22 @@ func (s *winSession) windowsCommand(actionID string) (*adminapi.WindowsCommand, 
 	return a.Windows, nil
 }
 
+// storedCommand is windowsCommand for an action that is under way.
+func (s *winSession) storedCommand(actionID string) (*adminapi.WindowsCommand, error) {
+	row, err := s.tx.ActionByID(actionID)
+	if err != nil {
+		return nil, err
+	}
+	return s.windowsCommand(actionID, row.Command)
+}
+
 // startTarget begins an action, or asks how far one is that was accepted.
-func (s *winSession) startTarget(t TargetRow) error {
+func (s *winSession) startTarget(open OpenTarget) error {
+	t := open.TargetRow
 	if !t.Deadline.IsZero() && !s.tx.now.Before(t.Deadline) {
 		return finish(s.tx, &t, adminapi.TargetExpired, expired)
 	}
-	command, err := s.windowsCommand(t.ActionID)
+	command, err := s.windowsCommand(t.ActionID, open.Command)
 	if err != nil {
 		return err
 	}
@@ -160,7 +170,7 @@ func (s *winSession) settleAct(t *TargetRow, j *job) error {
 	if v != accepted {
 		return s.failAct(t, s.failure(culprit))
 	}
-	command, err := s.windowsCommand(t.ActionID)
+	command, err := s.storedCommand(t.ActionID)
 	if err != nil {
 		return err
 	}
@@ -202,7 +212,7 @@ func (s *winSession) concludeAwait(j *job) (again bool, err error) {
 	if err != nil || t == nil {
 		return false, err
 	}
-	command, err := s.windowsCommand(t.ActionID)
+	command, err := s.storedCommand(t.ActionID)
 	if err != nil {
 		return false, err
 	}

@@ -133,7 +133,7 @@ func (w *work) pauseAfter(now time.Time, busy bool) time.Time {
 		return zeroTime
 	case busy:
 		return now.Add(wakeUnanswered)
-	case slices.ContainsFunc(w.targets, func(t TargetRow) bool { return t.Accepted }):
+	case slices.ContainsFunc(w.targets, func(t OpenTarget) bool { return t.Accepted }):
 		return now.Add(wakeAwaited)
 	}
 	return now.Add(wakeLeftOver)

@@ -25,6 +25,13 @@ var (
 		}}
 )
 
+// waiting are the open targets with what they need of their action.
+var waiting = table[fleet.OpenTarget]{"targets t JOIN actions a ON a.id = t.action_id", 0,
+	append(qualified("t", targets.columns), "a.command", "a.wanted_epoch"),
+	func(r *fleet.OpenTarget) []any {
+		return append(targets.fields(&r.TargetRow), &r.Command, &r.WantedEpoch)
+	}}
+
 func (t *tx) Action(key adminapi.Key, specHash string) (*fleet.ActionRow, error) {
 	return actions.get(t, "key = $1 AND ($2 = '' OR spec_hash = $2) ORDER BY seq DESC LIMIT 1", key, specHash)
 }
@@ -83,18 +90,19 @@ func (t *tx) UnansweredTargets(requestTypes []string, deliveredBefore time.Time,
 	return targets.list(t, "state = 'Delivered' AND delivered_at < $1 AND request_type IN ("+strings.Join(params, ", ")+") ORDER BY delivered_at LIMIT $2", args...)
 }
 
-func (t *tx) TargetCounts(actionID string) (map[adminapi.TargetState]int, error) {
-	counts := map[adminapi.TargetState]int{}
-	err := t.each("SELECT state, COUNT(*) FROM targets WHERE action_id = $1 GROUP BY state", []any{actionID}, func(r rows) error {
-		var state adminapi.TargetState
-		var n int
-		err := r.Scan(&state, &n)
-		counts[state] = n
-		return err
-	})
-	return counts, err
-}
-
-func (t *tx) LatestTargets(actionID string, limit int) ([]fleet.TargetRow, error) {
-	return targets.list(t, "action_id = $1 ORDER BY finished_at DESC, device_id LIMIT $2", actionID, limit)
+func (t *tx) Outcomes(actionID string, limit int) (counts map[adminapi.TargetState]int, latest []fleet.TargetRow, err error) {
+	counts = map[adminapi.TargetState]int{}
+	count := statement{"SELECT state, COUNT(*) FROM targets WHERE action_id = $1 GROUP BY state", []any{actionID}, func(r rows) error {
+		for r.Next() {
+			var state adminapi.TargetState
+			var n int
+			if err := r.Scan(&state, &n); err != nil {
+				return err
+			}
+			counts[state] = n
+		}
+		return nil
+	}}
+	err = t.read(count, targets.all(&latest, "action_id = $1 ORDER BY finished_at DESC, device_id LIMIT $2", actionID, limit))
+	return counts, latest, err
 }

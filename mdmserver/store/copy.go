@@ -60,8 +60,10 @@ type copier struct {
 }
 
 func (c *copier) all() ([]TableCount, error) {
-	if err := simple(c.target.ctx, c.into, "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"); err != nil {
-		return nil, err
+	for _, timeout := range []string{"statement_timeout", "idle_in_transaction_session_timeout"} {
+		if err := c.target.exec("SET LOCAL " + timeout + " = 0"); err != nil {
+			return nil, err
+		}
 	}
 	if err := c.empty(); err != nil {
 		return nil, err
@@ -80,7 +82,7 @@ func (c *copier) all() ([]TableCount, error) {
 		counts = append(counts, TableCount{table, n})
 	}
 	// The connection beside the pool finds no epoch then, and makes one.
-	return counts, simple(c.target.ctx, c.into, "SELECT pg_notify('"+noticeChannel+"', '"+noticeEpoch+"')")
+	return counts, c.target.exec("NOTIFY " + noticeChannel + ", '" + noticeEpoch + "'")
 }
 
 // empty refuses a target that holds anything but words about itself.

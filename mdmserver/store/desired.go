@@ -97,11 +97,15 @@ const (
 // Work reads the three lists together.
 func (t *tx) Work(deviceID, channelID string) (*fleet.WorkRows, error) {
 	w := &fleet.WorkRows{}
-	err := t.read(
-		targets.all(&w.Targets, openTargets, deviceID),
+	return w, t.read(work(w, deviceID, channelID)...)
+}
+
+func work(w *fleet.WorkRows, deviceID, channelID string) []statement {
+	return []statement{
+		waiting.all(&w.Targets, "t.device_id = $1 AND t.finished_at = 0 ORDER BY t.seq", deviceID),
 		records.all(&w.Strays, strayRecords, channelID),
-		states.all(&w.Open, openStates, channelID))
-	return w, err
+		states.all(&w.Open, openStates, channelID),
+	}
 }
 
 func (t *tx) PutAssignment(deviceID string, artifact adminapi.Key) error {

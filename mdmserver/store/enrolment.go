@@ -1,10 +1,8 @@
 package store
 
 import (
-	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/kubemdm/kubemdm/internal/adminapi"
@@ -91,15 +89,24 @@ func (t *tx) DeleteUnusedEnrollments(issuedBefore time.Time) error {
 	return t.exec("DELETE FROM enrollments WHERE device_id = '' AND issued_at < $1", toMicros(issuedBefore))
 }
 
-// Claim reads the four rows together.
+// Claim reads all together.
 func (t *tx) Claim(q fleet.Contacted) (*fleet.ClaimRows, error) {
 	c := &fleet.ClaimRows{}
-	err := t.read(
+	reads := []statement{
 		devices.one(&c.Device, "id = $1", q.DeviceID),
 		identities.one(&c.Identity, "fingerprint = $1", q.Fingerprint),
 		enrollments.one(&c.Enrollment, "id = COALESCE(NULLIF($1, ''), (SELECT i.enrollment_id FROM identities i WHERE i.fingerprint = $2))", q.EnrollmentID, q.Fingerprint),
-		channels.one(&c.Channel, "id = $1", q.ChannelID))
-	return c, err
+		channels.one(&c.Channel, "id = $1", q.ChannelID),
+	}
+	if q.CommandUUID != "" {
+		reads = append(reads, commands.one(&c.Command, "uuid = $1", q.CommandUUID),
+			targets.one(&c.Target, "device_id = $1 AND action_id = (SELECT c.key FROM commands c WHERE c.uuid = $2 AND c.kind = $3)", q.DeviceID, q.CommandUUID, fleet.CommandAction))
+	}
+	if q.Idle {
+		c.Work = &fleet.WorkRows{}
+		reads = append(reads, work(c.Work, q.DeviceID, q.ChannelID)...)
+	}
+	return c, t.read(reads...)
 }
 
 func (t *tx) Identity(fingerprint string) (*fleet.IdentityRow, error) {
@@ -137,32 +144,35 @@ func (t *tx) Devices(after string, limit int) ([]fleet.DeviceRow, error) {
 
 func (t *tx) PutDevice(r fleet.DeviceRow) error { return devices.put(t, r) }
 
-// contactsAtOnce is how many devices one statement is about; SQLite joins 500 selects at most.
-const contactsAtOnce = 256
+// contactsAtOnce is how many devices one statement is about.
+const contactsAtOnce = 1000
 
 // SetLastSeen goes through devices in the order of their ids.
 func (t *tx) SetLastSeen(seen map[string]time.Time) (returned []string, err error) {
+	from := t.contacts()
 	for ids := range slices.Chunk(slices.Sorted(maps.Keys(seen)), contactsAtOnce) {
-		for len(ids)&(len(ids)-1) != 0 { // nine lengths are few enough to be prepared
-			ids = append(slices.Clip(ids), ids[len(ids)-1])
-		}
-		var args []any
-		var contacts []string
+		contacts := make([][2]any, len(ids))
 		for i, id := range ids {
-			args = append(args, id, toMicros(seen[id]))
-			contacts = append(contacts, fmt.Sprintf("SELECT CAST($%d AS TEXT) AS id, CAST($%d AS BIGINT) AS at", 2*i+1, 2*i+2))
+			contacts[i] = [2]any{id, toMicros(seen[id])}
 		}
-		from := "(" + strings.Join(contacts, " UNION ALL ") + ") AS c"
-		back, err := column[string](t, "SELECT d.id FROM devices d JOIN "+from+" ON c.id = d.id WHERE d.silent ORDER BY d.id", args...)
+		back, err := column[string](t, "SELECT d.id FROM "+from+" CROSS JOIN devices d WHERE d.id = c.id AND d.silent ORDER BY d.id", jsonText{contacts})
 		if err != nil {
 			return nil, err
 		}
-		returned = append(returned, slices.Compact(back)...)
-		if err := t.exec("UPDATE devices SET last_seen = c.at, silent = FALSE FROM "+from+" WHERE devices.id = c.id AND devices.last_seen < c.at", args...); err != nil {
+		returned = append(returned, back...)
+		if err := t.exec("UPDATE devices SET last_seen = c.at, silent = FALSE FROM "+from+" WHERE devices.id = c.id AND devices.last_seen < c.at", jsonText{contacts}); err != nil {
 			return nil, err
 		}
 	}
 	return returned, nil
+}
+
+// contacts makes rows of the pairs of id and time that a parameter holds in JSON.
+func (t *tx) contacts() string {
+	if _, ok := t.session.(*pgTransaction); ok {
+		return "(SELECT e->>0 AS id, CAST(e->>1 AS BIGINT) AS at FROM json_array_elements(CAST(CAST($1 AS TEXT) AS JSON)) AS e) AS c"
+	}
+	return "(SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS at FROM json_each($1)) AS c"
 }
 
 func (t *tx) SilentDevices(before time.Time, limit int) ([]fleet.DeviceRow, error) {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -25,19 +26,37 @@ func (t *tx) SetMeta(name, value string) error {
 	return t.exec("INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value", name, value)
 }
 
-// versionsAtOnce is how many versions a transaction takes from the sequence: most need a few.
-const versionsAtOnce = 8
-
 func (t *tx) NextVersion() (int64, error) {
-	if t.next == t.taken {
-		taken, err := t.number("UPDATE sequence SET value = value + $1 WHERE one = 1 RETURNING value", versionsAtOnce)
-		if err != nil {
-			return 0, err
+	if !t.counted {
+		if err := t.read(t.readVersion()); err != nil {
+			return 0, fmt.Errorf("reading the last version: %w", err)
 		}
-		t.next, t.taken = taken-versionsAtOnce, taken
 	}
-	t.next++
-	return t.next, nil
+	if !t.counted {
+		return 0, errors.New("the store has lost the number of its last version: restore a backup")
+	}
+	t.version++
+	t.taken = true
+	return t.version, nil
+}
+
+// readVersion finds the last version that any update took. Nobody else takes one before this transaction ends.
+func (t *tx) readVersion() statement {
+	return statement{"SELECT value FROM sequence WHERE one = 1", nil, func(r rows) error {
+		if !r.Next() {
+			return nil
+		}
+		t.counted = true
+		return r.Scan(&t.version)
+	}}
+}
+
+// putVersion stores the last version that was taken.
+func (t *tx) putVersion() error {
+	if !t.taken {
+		return nil
+	}
+	return t.exec("UPDATE sequence SET value = $1 WHERE one = 1", t.version)
 }
 
 func (t *tx) PutDirty(r fleet.DirtyRow) error {

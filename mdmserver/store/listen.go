@@ -62,7 +62,10 @@ func (p *postgres) listen(ctx context.Context, conn *sql.Conn) *sql.Conn {
 		return conn
 	case anew:
 		return p.replace(ctx, conn)
-	case err == nil || quiet:
+	case quiet:
+		p.poll(ctx) // a notice may never have been sent
+		return p.check(ctx, conn)
+	case err == nil:
 		return p.check(ctx, conn)
 	}
 	return nil
@@ -117,9 +120,40 @@ func (p *postgres) check(ctx context.Context, conn *sql.Conn) *sql.Conn {
 	return conn
 }
 
+// tell tells the other processes of the updates of this one, until ctx ends. Several soon after each other come as one notice: each wakes a process, and
+// costs as much as a small statement. A process that ends before it has told leaves it to poll.
+func (p *postgres) tell(ctx context.Context) {
+	for ctx.Err() == nil {
+		pause := noticeEvery
+		select {
+		case <-ctx.Done():
+		case <-p.wrote:
+			if p.notify(ctx) != nil {
+				signal(p.wrote)
+				pause = pollEvery
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+	}
+	select {
+	case <-p.wrote:
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
+		defer cancel()
+		_ = p.notify(last)
+	default:
+	}
+}
+
+func (p *postgres) notify(ctx context.Context) error {
+	_, err := p.readers.ExecContext(ctx, "NOTIFY "+noticeChannel+", '"+p.process+"'")
+	return err
+}
+
 // rejoin tries with growing pauses to make the connection. Meanwhile it looks for updates by itself.
 func (p *postgres) rejoin(ctx context.Context) *sql.Conn {
-	var seen string
 	wait := pollEvery
 	for next := time.Now(); ; {
 		if !time.Now().Before(next) {
@@ -130,7 +164,7 @@ func (p *postgres) rejoin(ctx context.Context) *sql.Conn {
 			next = time.Now().Add(wait)
 			wait = min(2*wait, maxBackoff)
 		}
-		p.poll(ctx, &seen)
+		p.poll(ctx)
 		select {
 		case <-ctx.Done():
 			return nil
@@ -142,12 +176,14 @@ func (p *postgres) rejoin(ctx context.Context) *sql.Conn {
 }
 
 // poll announces an update if any transaction has written since the last call, which the snapshot shows.
-func (p *postgres) poll(ctx context.Context, seen *string) {
+func (p *postgres) poll(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, pollEvery)
 	defer cancel()
 	var snapshot string
-	if err := p.readers.QueryRowContext(ctx, "SELECT pg_current_snapshot()::text").Scan(&snapshot); err == nil && snapshot != *seen {
-		*seen = snapshot
-		signal(p.announced)
+	if err := p.readers.QueryRowContext(ctx, "SELECT pg_current_snapshot()::text").Scan(&snapshot); err == nil && snapshot != p.snapshot {
+		if p.snapshot != "" {
+			signal(p.announced)
+		}
+		p.snapshot = snapshot
 	}
 }

@@ -232,6 +232,8 @@ func TestAConnectionThatIsLostInTheMiddle(t *testing.T) {
 	err := s.Update(t.Context(), func(tx fleet.Tx) error {
 		runs++
 		must(t, tx.SetMeta("a", "1"))
+		_, err := tx.Meta("a") // sends what waits
+		must(t, err)
 		terminate(c, database, false)
 		if runs == 1 {
 			return nil // the commit does not arrive

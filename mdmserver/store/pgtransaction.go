@@ -9,14 +9,18 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// pgTransaction is a transaction on a connection of its own.
+// pgTransaction is a transaction on a connection of its own. It begins with its first statement, in one round trip with it, and ends so with its last.
 type pgTransaction struct {
 	*sql.Conn
-	ctx  context.Context
-	last string // commits
-	// writes is true for an update, false for a view.
-	writes bool
-	done   bool
+	ctx context.Context
+	// renew returns another connection in place of one that turned out to be dead before anything happened on it.
+	renew func(context.Context) (*sql.Conn, error)
+	// first begins it.
+	first []statement
+	// writes is true for an update, false for a view. wrote gets a value when it has written.
+	writes, changed bool
+	wrote           chan struct{}
+	begun, done     bool
 	// waiting are statements that are to be sent with the next ones.
 	waiting []statement
 }
@@ -49,13 +53,18 @@ func (t *pgTransaction) Commit() error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), statementTimeout)
 	defer cancel()
-	if err := t.send(ctx); err != nil {
-		return err
-	}
-	if err := simple(ctx, t.Conn, t.last); err != nil {
-		return err
+	if len(t.waiting) > 0 || t.begun {
+		if err := t.begin(ctx); err != nil { // apart from the commit, which is never sent twice
+			return err
+		}
+		if err := t.batch(ctx, append(t.waiting, statement{query: commit})); err != nil {
+			return err
+		}
 	}
 	t.done = true
+	if t.changed {
+		signal(t.wrote)
+	}
 	return t.Close()
 }
 
@@ -67,13 +76,14 @@ func (t *pgTransaction) Rollback() error {
 	t.done = true
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), goodbye)
 	defer cancel()
-	if !isClosed(t.Conn) {
+	if t.begun && !isClosed(t.Conn) {
 		_ = simple(ctx, t.Conn, rollback)
 	}
 	return t.Close()
 }
 
 func (t *pgTransaction) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	t.changed = true
 	if err := t.send(ctx); err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -27,7 +28,7 @@ type rows interface {
 // pipeline is a session that sends statements together, which saves a round trip for each.
 type pipeline interface {
 	// later sends a statement with the next ones, at the latest with the commit. Its error is theirs.
-	later(query string, args []any) error
+	later(s statement) error
 	// send sends statements, after those that wait, and reads what they return in order.
 	send(ctx context.Context, statements ...statement) error
 }
@@ -92,16 +93,17 @@ func column[T any](t *tx, query string, args ...any) ([]T, error) {
 }
 
 // later keeps the values as they are now: the caller goes on with its row.
-func (t *pgTransaction) later(query string, args []any) error {
-	values := make([]any, len(args))
-	for i, arg := range args {
+func (t *pgTransaction) later(s statement) error {
+	values := make([]any, len(s.args))
+	for i, arg := range s.args {
 		value, err := driver.DefaultParameterConverter.ConvertValue(arg)
 		if err != nil {
 			return fmt.Errorf("parameter %d: %w", i+1, err)
 		}
 		values[i] = value
 	}
-	t.waiting = append(t.waiting, statement{query: query, args: storable(values)})
+	t.waiting = append(t.waiting, statement{s.query, values, s.read})
+	t.changed = t.changed || s.read == nil
 	if !t.writes { // it will be refused
 		return t.send(t.ctx)
 	}
@@ -111,16 +113,43 @@ func (t *pgTransaction) later(query string, args []any) error {
 func (t *pgTransaction) send(ctx context.Context, statements ...statement) error { //nolint:unparam // it gets them through pipeline
 	all := append(t.waiting, statements...)
 	t.waiting = nil
-	if len(all) == 0 {
+	if t.begun {
+		return t.batch(ctx, all)
+	}
+	t.begun = true
+	all = append(slices.Clone(t.first), all...)
+	err := t.batch(ctx, all)
+	if err == nil || ctx.Err() != nil || !isClosed(t.Conn) {
+		return err
+	}
+	fresh, err := t.renew(ctx)
+	if err != nil {
+		return err
+	}
+	t.Conn = fresh
+	return t.batch(ctx, all)
+}
+
+// begin sends what waits, if nothing was sent yet.
+func (t *pgTransaction) begin(ctx context.Context) error {
+	if t.begun {
+		return nil
+	}
+	return t.send(ctx)
+}
+
+// batch sends statements in one round trip.
+func (t *pgTransaction) batch(ctx context.Context, statements []statement) error {
+	if len(statements) == 0 {
 		return nil
 	}
 	batch := &pgx.Batch{}
-	for _, s := range all {
+	for _, s := range statements {
 		batch.Queue(s.query, storable(s.args)...)
 	}
 	return t.Raw(func(c any) error {
 		answers := c.(*stdlib.Conn).Conn().SendBatch(ctx, batch)
-		err := readAll(answers, all)
+		err := readAll(answers, statements)
 		if closed := answers.Close(); err == nil {
 			err = closed
 		}

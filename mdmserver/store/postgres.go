@@ -60,6 +60,8 @@ type postgres struct {
 
 	announced chan struct{}
 	poke      chan struct{} // gets a value when the connection beside the pool is to be made anew
+	wrote     chan struct{} // gets a value when an update of this process has written
+	snapshot  string        // the last one that poll saw
 
 	mu    sync.Mutex
 	epoch string
@@ -73,7 +75,7 @@ func OpenPostgres(ctx context.Context, opts PostgresOptions) (*Store, error) {
 	if least := serverconfig.DatabaseMinConnections; opts.MaxConnections < least {
 		return nil, fmt.Errorf("a server needs %d connections to its database at least, and may have %d", least, opts.MaxConnections)
 	}
-	p := &postgres{opts: opts, process: rand.Text(), announced: make(chan struct{}, 1), poke: make(chan struct{}, 1)}
+	p := &postgres{opts: opts, process: rand.Text(), announced: make(chan struct{}, 1), poke: make(chan struct{}, 1), wrote: make(chan struct{}, 1)}
 	if err := p.connect(ctx); err != nil {
 		return nil, err
 	}
@@ -144,6 +146,8 @@ func (p *postgres) configure(c *pgx.ConnConfig, accept pgconn.ValidateConnectFun
 		"statement_timeout":                   milliseconds(p.opts.StatementTimeout),
 		"lock_timeout":                        milliseconds(p.opts.LockTimeout),
 		"idle_in_transaction_session_timeout": milliseconds(betweenStatements),
+		// Every statement finds its rows by an index, whatever the values are: to plan it anew for each costs more than to run it.
+		"plan_cache_mode": "force_generic_plan",
 		// A process that vanished with its machine holds its locks until the server notices.
 		"tcp_keepalives_idle": "15", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3", "tcp_user_timeout": "30000",
 	}
@@ -152,51 +156,43 @@ func (p *postgres) configure(c *pgx.ConnConfig, accept pgconn.ValidateConnectFun
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
-// Statements around those of a transaction, each with its first or last one in one round trip. The lock ends with its transaction.
+// Statements around those of a transaction.
 const (
 	beginView   = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-	beginUpdate = "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock(1802331245, 1)"
+	beginUpdate = "BEGIN ISOLATION LEVEL READ COMMITTED"
+	// lockUpdates makes the transaction the only one that writes, until it ends.
+	lockUpdates = "SELECT pg_advisory_xact_lock(1802331245, 1)"
 	commit      = "COMMIT"
 	rollback    = "ROLLBACK"
 )
 
-// notify tells the other processes of an update, unless it wrote nothing.
-func (p *postgres) notify(payload string) string {
-	return "SELECT pg_notify('" + noticeChannel + "', '" + payload + "') WHERE pg_current_xact_id_if_assigned() IS NOT NULL"
-}
-
-// begin tries again once if the connection turns out to be dead: nothing has happened on it yet.
+// begin takes a connection; the transaction begins with its first statement.
 func (p *postgres) begin(ctx context.Context, write bool) (transaction, error) {
-	t, dead, err := p.tryBegin(ctx, write)
-	if dead && ctx.Err() == nil {
+	db, t := p.readers, &pgTransaction{ctx: ctx, first: []statement{{query: beginView}}}
+	if write {
+		db, t.writes, t.first, t.wrote = p.writer, true, []statement{{query: beginUpdate}, {query: lockUpdates}}, p.wrote
+	}
+	t.renew = func(ctx context.Context) (*sql.Conn, error) {
 		p.pool.Reset() // the others are as old
-		t, _, err = p.tryBegin(ctx, write)
+		_ = t.Conn.Close()
+		return p.connection(ctx, db)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return t, nil
+	var err error
+	t.Conn, err = p.connection(ctx, db)
+	return t, err
 }
 
-func (p *postgres) tryBegin(ctx context.Context, write bool) (t *pgTransaction, dead bool, err error) {
-	db, first, last := p.readers, beginView, commit
-	if write {
-		db, first, last = p.writer, beginUpdate, p.notify(p.process)+"; "+commit
-	}
+// connection takes one from the pool.
+func (p *postgres) connection(ctx context.Context, db *sql.DB) (*sql.Conn, error) {
 	waiting, cancel := context.WithTimeout(ctx, p.opts.ConnectTimeout+p.opts.LockTimeout)
 	defer cancel()
 	conn, err := db.Conn(waiting)
-	if err != nil {
-		connecting := (*pgconn.ConnectError)(nil)
-		if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) && !errors.As(err, &connecting) {
-			err = &Outage{reasonBusy, fmt.Sprintf("all %d connections of this replica to the database are in use: raise maxConnections", p.opts.MaxConnections), err}
-		}
-		return nil, false, err
+	if err == nil {
+		return conn, nil
 	}
-	t = &pgTransaction{Conn: conn, ctx: ctx, last: last, writes: write}
-	if err = simple(ctx, conn, first); err != nil {
-		dead = isClosed(conn)
-		return nil, dead, errors.Join(err, t.Rollback())
+	connecting := (*pgconn.ConnectError)(nil)
+	if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) && !errors.As(err, &connecting) {
+		err = &Outage{reasonBusy, fmt.Sprintf("all %d connections of this replica to the database are in use: raise maxConnections", p.opts.MaxConnections), err}
 	}
-	return t, false, nil
+	return nil, err
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -22,6 +23,9 @@ const (
 	// metaEpoch is the word about the store that holds the epoch and the place it was made in, metaServer whose store it is.
 	metaEpoch  = "epoch"
 	metaServer = "server"
+
+	// noticeEvery is how long after a notice the next one goes out, for all updates in between.
+	noticeEvery = 50 * time.Millisecond
 
 	pollEvery  = time.Second
 	checkEvery = 10 * time.Second
@@ -128,12 +132,20 @@ func (p *postgres) attend(ctx context.Context) (shut func(), err error) {
 	if err != nil {
 		return nil, err
 	}
+	p.poll(ctx)
+	select {
+	case <-p.wrote: // what migrations did is nobody's news
+	default:
+	}
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		go p.watchCredentials(work, changed)
+		var telling sync.WaitGroup
+		telling.Go(func() { p.tell(work) })
 		p.keep(work, conn)
+		telling.Wait()
 	}()
 	return func() {
 		cancel()
@@ -173,7 +185,7 @@ func (p *postgres) lookAgain(ctx context.Context, conn *sql.Conn) (here place, e
 
 // enter settles the epoch, alone among all updates and starts.
 func (p *postgres) enter(ctx context.Context, conn *sql.Conn, here place) error {
-	if err := simple(ctx, conn, beginUpdate); err != nil {
+	if err := simple(ctx, conn, beginUpdate+"; "+lockUpdates); err != nil {
 		return err
 	}
 	t := &tx{session: conn, ctx: ctx}
@@ -195,7 +207,7 @@ func (p *postgres) enter(ctx context.Context, conn *sql.Conn, here place) error 
 	if err != nil {
 		return err
 	}
-	if err := simple(ctx, conn, p.notify(noticeEpoch)+"; "+commit); err != nil {
+	if err := simple(ctx, conn, "NOTIFY "+noticeChannel+", '"+noticeEpoch+"'; "+commit); err != nil {
 		return err
 	}
 	p.mu.Lock()

@@ -55,8 +55,9 @@ var _ fleet.Store = (*Store)(nil)
 type tx struct {
 	session
 	ctx context.Context
-	// next and taken are the last version that was given away and the last that is taken from the sequence.
-	next, taken int64
+	// version is the last that was given away, counted says whether it is known, and taken whether one was.
+	version        int64
+	counted, taken bool
 }
 
 var _ fleet.Tx = (*tx)(nil)
@@ -88,7 +89,17 @@ func (s *Store) bounded(ctx context.Context, write bool, fn func(fleet.Tx) error
 		limited, cancel = context.WithTimeout(ctx, s.limit)
 		defer cancel()
 	}
-	err := s.run(limited, write, func(t *tx) error { return fn(t) })
+	err := s.run(limited, write, func(t *tx) error {
+		if p, ok := t.session.(pipeline); ok && write {
+			if err := p.later(t.readVersion()); err != nil {
+				return err
+			}
+		}
+		if err := fn(t); err != nil {
+			return err
+		}
+		return t.putVersion()
+	})
 	if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
 		err = s.classify(err)
 	}
@@ -137,12 +148,13 @@ func (s *Store) classify(err error) error {
 
 // Close waits for running transactions and closes the database.
 func (s *Store) Close() error {
-	err := errors.Join(s.readers.Close(), s.writer.Close())
-	if s.pool != nil {
-		s.pool.Close()
-	}
+	err := s.writer.Close()
 	if s.shut != nil {
 		s.shut()
+	}
+	err = errors.Join(err, s.readers.Close())
+	if s.pool != nil {
+		s.pool.Close()
 	}
 	if err != nil {
 		return fmt.Errorf("closing the store: %w", err)
@@ -153,7 +165,7 @@ func (s *Store) Close() error {
 // exec runs a statement that returns no rows.
 func (t *tx) exec(query string, args ...any) error {
 	if p, ok := t.session.(pipeline); ok {
-		return p.later(query, args)
+		return p.later(statement{query: query, args: args})
 	}
 	if _, err := t.ExecContext(t.ctx, query, args...); err != nil {
 		return fmt.Errorf("writing: %w", err)

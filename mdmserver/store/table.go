@@ -18,6 +18,15 @@ type table[T any] struct {
 	fields  func(*T) []any
 }
 
+// qualified are columns of a table that has another name in a select.
+func qualified(name string, columns []string) []string {
+	out := make([]string, len(columns))
+	for i, c := range columns {
+		out[i] = name + "." + c
+	}
+	return out
+}
+
 // get returns the first row for which the condition holds, nil if there is none.
 func (t *table[T]) get(tx *tx, where string, args ...any) (*T, error) {
 	var row *T

@@ -34,6 +34,8 @@ type ours struct {
 	// number makes names and digests that were not there before.
 	number   int
 	assigned bool
+	// targets are the devices that stay, in their enrolments.
+	targets []adminapi.ActionTarget
 }
 
 // newOurs prepares a server that no one has enrolled at yet.
@@ -105,24 +107,26 @@ func (o *ours) prepare(count int) {
 	o.load.prepare(Enrolment{Count: count, URL: "https://" + serverfiles.Host + "/enroll/" + o.token(adminapi.PlatformApple)})
 }
 
-// targets are the devices that stay, in their enrolments.
-func (o *ours) targets() []adminapi.ActionTarget {
+// find lists the devices that stay, once.
+func (o *ours) find() {
+	if o.targets != nil {
+		return
+	}
 	all, err := adminapi.All(o.ctx, o.admin.Devices)
 	o.must(err)
-	var targets []adminapi.ActionTarget
 	for _, d := range all {
 		if slices.Contains(o.udids, d.ID) {
-			targets = append(targets, adminapi.ActionTarget{DeviceID: d.ID, EnrollmentID: d.EnrollmentID})
+			o.targets = append(o.targets, adminapi.ActionTarget{DeviceID: d.ID, EnrollmentID: d.EnrollmentID})
 		}
 	}
-	return targets
 }
 
 // queue asks for an action of each device by itself, as DeviceCommands for one device do.
 func (o *ours) queue() {
+	o.find()
 	group, ctx := errgroup.WithContext(o.ctx)
 	group.SetLimit(enrolling)
-	for _, target := range o.targets() {
+	for _, target := range o.targets {
 		o.number++
 		action := adminapi.Action{Key: adminapi.Key(fmt.Sprintf("fleet/info-%d", o.number)), SpecHash: "1", Targets: []adminapi.ActionTarget{target},
 			Apple: &adminapi.AppleCommand{RequestType: adminapi.AppleDeviceInformation, Queries: queries}}
@@ -142,7 +146,8 @@ func (o *ours) assign() {
 	o.assigned = true
 	o.rollout()
 	var batch adminapi.AssignmentBatch
-	for _, t := range o.targets() {
+	o.find()
+	for _, t := range o.targets {
 		batch.Assignments = append(batch.Assignments, adminapi.Assignment{DeviceID: t.DeviceID, EnrollmentID: t.EnrollmentID, Artifacts: []adminapi.Key{"fleet/wifi"}})
 	}
 	_, err := o.admin.PutAssignments(o.ctx, batch)

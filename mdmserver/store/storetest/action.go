@@ -58,8 +58,9 @@ func (s *suite) targets() {
 		want(s, get[[]fleet.TargetRow](s)(tx.OverdueTargets(now, 10)), targetName, "2 A")
 		want(s, get[[]fleet.TargetRow](s)(tx.UnansweredTargets([]string{"R", "S"}, now, 10)), targetName, "1 B", "1 A")
 		want(s, get[[]fleet.TargetRow](s)(tx.UnansweredTargets([]string{"R", "S"}, now, 1)), targetName, "1 B")
-		want(s, get[[]fleet.TargetRow](s)(tx.LatestTargets("1", 2)), targetName, "1 F", "1 E")
-		counts := get[map[adminapi.TargetState]int](s)(tx.TargetCounts("1"))
+		counts, latest, err := tx.Outcomes("1", 2)
+		s.must(err)
+		want(s, latest, targetName, "1 F", "1 E")
 		if !maps.Equal(counts, map[adminapi.TargetState]int{adminapi.TargetDelivered: 4, adminapi.TargetFailed: 1, adminapi.TargetSucceeded: 1}) {
 			s.Errorf("counts = %v", counts)
 		}
