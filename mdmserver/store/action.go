@@ -10,27 +10,27 @@ import (
 )
 
 var (
-	actions = table[fleet.ActionRow]{"actions", 1,
+	actions = newTable("actions", 1,
 		[]string{"id", "key", "spec_hash", "request_type", "command", "deadline", "created_at", "finished_at", "seq", "wanted_epoch"},
 		func(r *fleet.ActionRow) []any {
 			return []any{&r.ID, &r.Key, &r.SpecHash, &r.RequestType, &r.Command, micros{&r.Deadline}, micros{&r.CreatedAt}, micros{&r.FinishedAt}, &r.Seq,
 				&r.WantedEpoch}
-		}}
-	targets = table[fleet.TargetRow]{"targets", 2,
+		})
+	targets = newTable("targets", 2,
 		append([]string{"action_id", "device_id", "action_key", "enrollment_id", "request_type", "deadline", "seq", "state", "message", "delivered_at", "finished_at",
 			"pin", "body", "accepted"}, offerColumns...),
 		func(r *fleet.TargetRow) []any {
 			return append([]any{&r.ActionID, &r.DeviceID, &r.Action, &r.EnrollmentID, &r.RequestType, micros{&r.Deadline}, &r.Seq, &r.State, &r.Message,
 				micros{&r.DeliveredAt}, micros{&r.FinishedAt}, &r.PIN, &r.Body, &r.Accepted}, offerFields(&r.Offer)...)
-		}}
+		})
 )
 
 // waiting are the open targets with what they need of their action.
-var waiting = table[fleet.OpenTarget]{"targets t JOIN actions a ON a.id = t.action_id", 0,
+var waiting = newTable("targets t JOIN actions a ON a.id = t.action_id", 0,
 	append(qualified("t", targets.columns), "a.command", "a.wanted_epoch"),
 	func(r *fleet.OpenTarget) []any {
 		return append(targets.fields(&r.TargetRow), &r.Command, &r.WantedEpoch)
-	}}
+	})
 
 func (t *tx) Action(key adminapi.Key, specHash string) (*fleet.ActionRow, error) {
 	return actions.get(t, "key = $1 AND ($2 = '' OR spec_hash = $2) ORDER BY seq DESC LIMIT 1", key, specHash)

@@ -10,16 +10,16 @@ import (
 )
 
 var (
-	automated = table[fleet.AutomatedRow]{"automated", 1,
+	automated = newTable("automated", 1,
 		[]string{"key", "digest", "profiles_json"},
 		func(r *fleet.AutomatedRow) []any {
 			return []any{&r.Key, &r.Digest, jsonText{&r.Profiles}}
-		}}
-	automatedDevices = table[fleet.AutomatedDeviceRow]{"automated_devices", 1,
+		})
+	automatedDevices = newTable("automated_devices", 1,
 		[]string{"serial_number", "automated", "profile"},
 		func(r *fleet.AutomatedDeviceRow) []any {
 			return []any{&r.SerialNumber, &r.Automated, &r.Profile}
-		}}
+		})
 )
 
 // rowsAtOnce is how many rows one statement writes: an organisation has tens of thousands of devices.

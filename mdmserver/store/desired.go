@@ -8,26 +8,26 @@ import (
 )
 
 var (
-	artifacts = table[fleet.ArtifactRow]{"artifacts", 1,
+	artifacts = newTable("artifacts", 1,
 		[]string{"key", "scope", "identifier", "digest", "template", "sign", "withdrawn", "platform"},
 		func(r *fleet.ArtifactRow) []any {
 			return []any{&r.Key, &r.Scope, &r.Identifier, &r.Digest, &r.Template, &r.Sign, &r.Withdrawn, &r.Platform}
-		}}
-	states = table[fleet.StateRow]{"states", 2,
+		})
+	states = newTable("states", 2,
 		append([]string{"channel_id", "artifact_key", "device_id", "digest", "outcome", "message", "since", "verify_at"}, offerColumns...),
 		func(r *fleet.StateRow) []any {
 			return append([]any{&r.ChannelID, &r.Artifact, &r.DeviceID, &r.Digest, &r.Outcome, &r.Message, micros{&r.Since}, micros{&r.VerifyAt}}, offerFields(&r.Offer)...)
-		}}
-	records = table[fleet.RecordRow]{"records", 2,
+		})
+	records = newTable("records", 2,
 		append([]string{"channel_id", "identifier", "device_id", "artifact_key", "digest"}, offerColumns...),
 		func(r *fleet.RecordRow) []any {
 			return append([]any{&r.ChannelID, &r.Identifier, &r.DeviceID, &r.Artifact, &r.Digest}, offerFields(&r.Offer)...)
-		}}
-	commands = table[fleet.CommandRow]{"commands", 3,
+		})
+	commands = newTable("commands", 3,
 		[]string{"channel_id", "kind", "key", "uuid", "digest", "identifier"},
 		func(r *fleet.CommandRow) []any {
 			return []any{&r.ChannelID, &r.Kind, &r.Key, &r.UUID, &r.Digest, &r.Identifier}
-		}}
+		})
 )
 
 var offerColumns = []string{"offer", "command_uuid", "attempts", "next_attempt"}

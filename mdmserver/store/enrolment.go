@@ -10,30 +10,30 @@ import (
 )
 
 var (
-	tokens = table[fleet.TokenRow]{"tokens", 1,
+	tokens = newTable("tokens", 1,
 		[]string{"key", "hash", "expires_at", "max_uses", "labels_json", "serial_number", "udid", "uses", "last_used", "platforms_json"},
 		func(r *fleet.TokenRow) []any {
 			return []any{&r.Key, &r.Hash, micros{&r.ExpiresAt}, &r.MaxUses, jsonText{&r.Labels}, &r.SerialNumber, &r.UDID, &r.Uses, micros{&r.LastUsed}, jsonText{&r.Platforms}}
-		}}
-	challenges = table[fleet.ChallengeRow]{"challenges", 1,
+		})
+	challenges = newTable("challenges", 1,
 		[]string{"secret_hash", "enrollment_id", "renewal", "token", "params_json", "expires_at", "public_key", "certificate", "user_principal_name", "automated",
 			"serial_number"},
 		func(r *fleet.ChallengeRow) []any {
 			return []any{&r.SecretHash, &r.EnrollmentID, &r.Renewal, &r.Token, jsonText{&r.Params}, micros{&r.ExpiresAt}, &r.PublicKey, &r.Certificate, &r.UserPrincipalName,
 				&r.Automated, &r.SerialNumber}
-		}}
-	enrollments = table[fleet.EnrollmentRow]{"enrollments", 1,
+		})
+	enrollments = newTable("enrollments", 1,
 		[]string{"id", "device_id", "token", "labels_json", "serial_number", "udid", "params_json", "issued_at", "automated", "user_principal_name"},
 		func(r *fleet.EnrollmentRow) []any {
 			return []any{&r.ID, &r.DeviceID, &r.Token, jsonText{&r.Labels}, &r.SerialNumber, &r.UDID, jsonText{&r.Params}, micros{&r.IssuedAt},
 				&r.Automated, &r.UserPrincipalName}
-		}}
-	identities = table[fleet.IdentityRow]{"identities", 1,
+		})
+	identities = newTable("identities", 1,
 		[]string{"fingerprint", "enrollment_id", "not_before", "not_after", "reject_after", "public_key", "thumbprint"},
 		func(r *fleet.IdentityRow) []any {
 			return []any{&r.Fingerprint, &r.EnrollmentID, micros{&r.NotBefore}, micros{&r.NotAfter}, micros{&r.RejectAfter}, &r.PublicKey, &r.Thumbprint}
-		}}
-	devices = table[fleet.DeviceRow]{"devices", 1,
+		})
+	devices = newTable("devices", 1,
 		[]string{"id", "kind", "state", "enrollment_id", "enrolled_at", "end_reason", "ended_at", "facts_json", "serial_number", "token", "token_labels_json",
 			"bound", "params_json", "intent", "unenroll_at", "blocked_json", "fingerprint", "identity_not_before", "identity_not_after",
 			"renew_at", "renewing_since", "last_seen", "silent", "bootstrap_token", "unlock_token", "platform", "user_principal_name", "digest_secret",
@@ -44,13 +44,13 @@ var (
 				&r.Fingerprint, micros{&r.IdentityNotBefore}, micros{&r.IdentityNotAfter}, micros{&r.RenewAt}, micros{&r.RenewingSince},
 				micros{&r.LastSeen}, &r.Silent, &r.BootstrapToken, &r.UnlockToken, &r.Platform, &r.UserPrincipalName, &r.DigestSecret, &r.Authentication,
 				jsonText{&r.LastError}, jsonText{&r.LastDrift}, &r.Automated, jsonText{&r.Setup}}
-		}}
-	channels = table[fleet.ChannelRow]{"channels", 1,
+		})
+	channels = newTable("channels", 1,
 		[]string{"id", "device_id", "kind", "scope", "enabled", "tally", "push_token", "push_magic", "topic", "token_at", "unregistered", "wake_at", "wakes"},
 		func(r *fleet.ChannelRow) []any {
 			return []any{&r.ID, &r.DeviceID, &r.Kind, &r.Scope, &r.Enabled, &r.Tally, &r.PushToken, &r.PushMagic, &r.Topic, micros{&r.TokenAt},
 				&r.Unregistered, micros{&r.WakeAt}, &r.Wakes}
-		}}
+		})
 )
 
 func (t *tx) Token(key adminapi.Key) (*fleet.TokenRow, error) { return tokens.get(t, "key = $1", key) }

@@ -10,9 +10,9 @@ import (
 )
 
 // dirty maps what the domain sees of a dirty row; leases and delays are columns of this file's statements only.
-var dirty = table[fleet.DirtyRow]{"dirty", 2,
+var dirty = newTable("dirty", 2,
 	[]string{"kind", "key", "version"},
-	func(r *fleet.DirtyRow) []any { return []any{&r.Kind, &r.Key, &r.Version} }}
+	func(r *fleet.DirtyRow) []any { return []any{&r.Kind, &r.Key, &r.Version} })
 
 func (t *tx) Meta(name string) (string, error) {
 	var v string

@@ -8,11 +8,11 @@ import (
 	"github.com/kubemdm/kubemdm/mdmserver/fleet"
 )
 
-var history = table[adminapi.HistoryEntry]{"history", 1,
+var history = newTable("history", 1,
 	[]string{"seq", "at", "device_id", "channel", "type", "artifact", "action", "request_type", "command_uuid", "message"},
 	func(r *adminapi.HistoryEntry) []any {
 		return []any{&r.Seq, micros{&r.At}, &r.DeviceID, &r.Channel, &r.Type, &r.Artifact, &r.Action, &r.RequestType, &r.CommandUUID, &r.Message}
-	}}
+	})
 
 func (t *tx) AppendHistory(e adminapi.HistoryEntry) error { return history.put(t, e) }
 
@@ -44,20 +44,20 @@ func (t *tx) TrimHistory(deviceID string, keep int) error {
 
 // The parts of fleet.ProgressRow, each a select over several tables.
 var (
-	wanted = table[fleet.ProgressRow]{"states s JOIN devices d ON d.id = s.device_id JOIN artifacts a ON a.key = s.artifact_key", 0,
+	wanted = newTable("states s JOIN devices d ON d.id = s.device_id JOIN artifacts a ON a.key = s.artifact_key", 0,
 		[]string{
 			"0", "a.identifier", "s.channel_id", "s.artifact_key", "s.device_id", "s.digest", "s.outcome", "s.message", "s.since",
 			"s.offer", "s.command_uuid", "s.attempts", "s.next_attempt", "d.last_seen", responding,
-		}, progressFields}
+		}, progressFields)
 	// leaving counts the nodes of an artifact for Windows as one, which its key identifies.
-	leaving = table[fleet.ProgressRow]{"records r JOIN devices d ON d.id = r.device_id", 0,
+	leaving = newTable("records r JOIN devices d ON d.id = r.device_id", 0,
 		[]string{
 			"1", "CASE MIN(d.platform) WHEN 'Windows' THEN MIN(r.artifact_key) ELSE MIN(r.identifier) END", "r.channel_id", "MIN(r.artifact_key)", "MIN(r.device_id)",
 			"MAX(r.digest)", "''", "''", "0", "MAX(r.offer)", "MAX(r.command_uuid)", "MAX(r.attempts)", "MAX(r.next_attempt)", "MIN(d.last_seen)",
 			"MIN(CASE WHEN " + responding + " THEN 1 ELSE 0 END) = 1",
-		}, progressFields}
-	unreached = table[fleet.ProgressRow]{"assignments x JOIN devices d ON d.id = x.device_id", 0,
-		[]string{"2", "''", "''", "x.artifact_key", "x.device_id", "''", "''", "''", "0", "''", "''", "0", "0", "d.last_seen", responding}, progressFields}
+		}, progressFields)
+	unreached = newTable("assignments x JOIN devices d ON d.id = x.device_id", 0,
+		[]string{"2", "''", "''", "x.artifact_key", "x.device_id", "''", "''", "''", "0", "''", "''", "0", "0", "d.last_seen", responding}, progressFields)
 )
 
 const (

@@ -9,13 +9,30 @@ import (
 	"time"
 )
 
-// table maps rows of type T to a table: columns names them, key leading ones are the primary key, and fields returns a pointer,
-// Scanner or Valuer for each in the same order.
+// table maps rows of type T to a table.
 type table[T any] struct {
 	name    string
-	key     int
 	columns []string
 	fields  func(*T) []any
+	// selects ends where a condition goes, upsert takes all fields of a row.
+	selects, upsert string
+}
+
+// newTable names the columns, of which the first ones, key of them, are the primary key; fields returns a pointer, Scanner or Valuer for each in the same
+// order.
+func newTable[T any](name string, key int, columns []string, fields func(*T) []any) table[T] {
+	t := table[T]{name: name, columns: columns, fields: fields, selects: "SELECT " + strings.Join(columns, ", ") + " FROM " + name + " WHERE "}
+	params := make([]string, len(columns))
+	for i := range params {
+		params[i] = "$" + strconv.Itoa(i+1)
+	}
+	sets := make([]string, 0, len(columns))
+	for _, c := range columns[key:] {
+		sets = append(sets, c+" = excluded."+c)
+	}
+	t.upsert = "INSERT INTO " + name + " (" + strings.Join(columns, ", ") + ") VALUES (" + strings.Join(params, ", ") +
+		") ON CONFLICT (" + strings.Join(columns[:key], ", ") + ") DO UPDATE SET " + strings.Join(sets, ", ")
+	return t
 }
 
 // qualified are columns of a table that has another name in a select.
@@ -36,7 +53,7 @@ func (t *table[T]) get(tx *tx, where string, args ...any) (*T, error) {
 
 // one reads into row what get returns.
 func (t *table[T]) one(row **T, where string, args ...any) statement {
-	return statement{t.selectFrom() + where, args, func(r rows) error {
+	return statement{t.selects + where, args, func(r rows) error {
 		if !r.Next() {
 			return nil
 		}
@@ -58,7 +75,7 @@ func (t *table[T]) list(tx *tx, where string, args ...any) ([]T, error) {
 
 // all reads into out what list returns.
 func (t *table[T]) all(out *[]T, where string, args ...any) statement {
-	return statement{t.selectFrom() + where, args, func(r rows) error {
+	return statement{t.selects + where, args, func(r rows) error {
 		for r.Next() {
 			var row T
 			if err := r.Scan(t.fields(&row)...); err != nil {
@@ -72,21 +89,7 @@ func (t *table[T]) all(out *[]T, where string, args ...any) statement {
 
 // put inserts the row or replaces the one with its key.
 func (t *table[T]) put(tx *tx, row T) error {
-	params := make([]string, len(t.columns))
-	for i := range params {
-		params[i] = "$" + strconv.Itoa(i+1)
-	}
-	sets := make([]string, 0, len(t.columns))
-	for _, c := range t.columns[t.key:] {
-		sets = append(sets, c+" = excluded."+c)
-	}
-	q := "INSERT INTO " + t.name + " (" + strings.Join(t.columns, ", ") + ") VALUES (" + strings.Join(params, ", ") +
-		") ON CONFLICT (" + strings.Join(t.columns[:t.key], ", ") + ") DO UPDATE SET " + strings.Join(sets, ", ")
-	return tx.exec(q, t.fields(&row)...)
-}
-
-func (t *table[T]) selectFrom() string {
-	return "SELECT " + strings.Join(t.columns, ", ") + " FROM " + t.name + " WHERE "
+	return tx.exec(t.upsert, t.fields(&row)...)
 }
 
 // micros is a column of Unix microseconds, 0 for the zero time.

@@ -8,16 +8,16 @@ import (
 )
 
 var (
-	agents = table[fleet.AgentRow]{"agents", 1,
+	agents = newTable("agents", 1,
 		[]string{"node_key_hash", "hardware_uuid", "serial_number", "token", "created_at", "device_id"},
 		func(r *fleet.AgentRow) []any {
 			return []any{&r.NodeKeyHash, &r.HardwareUUID, &r.SerialNumber, &r.Token, micros{&r.CreatedAt}, &r.DeviceID}
-		}}
-	sessions = table[fleet.SessionRow]{"windows_sessions", 1,
+		})
+	sessions = newTable("windows_sessions", 1,
 		[]string{"device_id", "session_id", "msg_id", "state", "updated_at"},
 		func(r *fleet.SessionRow) []any {
 			return []any{&r.DeviceID, &r.SessionID, &r.MsgID, &r.State, micros{&r.UpdatedAt}}
-		}}
+		})
 )
 
 func (t *tx) Agent(nodeKeyHash string) (*fleet.AgentRow, error) {
