@@ -160,6 +160,25 @@ func TestActionNeverRunsInAnotherEnrolment(t *testing.T) {
 	}
 }
 
+func TestAnswersOfManyActionsAreForgotten(t *testing.T) {
+	w := newWorld(t)
+	m := w.enroll("A")
+	const kept, all = 100, 103
+	for i := range all {
+		w.act(adminapi.Key(fmt.Sprintf("ns/a%d", i)), info, m)
+		m.settle()
+		w.clock.advance(time.Second)
+	}
+	w.must(w.Sweep(w.ctx))
+	for i := range all {
+		r, err := w.ActionResult(w.ctx, adminapi.Key(fmt.Sprintf("ns/a%d", i)), "A")
+		w.must(err)
+		if r.State != adminapi.TargetSucceeded || (len(r.Body) > 0) != (i >= all-kept) {
+			t.Errorf("result %d = %+v", i, r)
+		}
+	}
+}
+
 func TestRepeatedActionAnswersWithTheOldResult(t *testing.T) {
 	w := newWorld(t)
 	m := w.enroll("A")

@@ -181,6 +181,9 @@ func (f *Fleet) sweepExcess(tx *txn) (int, error) {
 		if err := tx.TrimHistory(id, adminapi.MaxHistory); err != nil {
 			return 0, err
 		}
+		if err := tx.TrimResults(id, keptResults); err != nil {
+			return 0, err
+		}
 	}
 	return len(entries), tx.SetMeta(metaHistorySwept, strconv.FormatInt(entries[len(entries)-1].Seq, 10))
 }

@@ -201,8 +201,10 @@ type ActionTx interface {
 	// Actions lists the newest action of each key.
 	Actions(after string, limit int) ([]ActionRow, error)
 	PutAction(ActionRow) error
-	// DeleteActions forgets actions that finished before the given time, with their targets.
+	// DeleteActions forgets actions that finished before the given time, with their targets. ExcessActions returns a time for it that leaves the newest
+	// finished actions, keep of them at most, and zero if there are no more.
 	DeleteActions(finishedBefore time.Time) error
+	ExcessActions(keep int) (time.Time, error)
 
 	Target(actionID, deviceID string) (*TargetRow, error)
 	Targets(actionID, after string, limit int) ([]TargetRow, error)
@@ -212,6 +214,8 @@ type ActionTx interface {
 	OpenTargetsOf(actionID string) ([]TargetRow, error)
 	// FinishAction notes that the action is finished, if none of its targets is open.
 	FinishAction(actionID string, at time.Time) error
+	// TrimResults forgets the answers of all but the newest finished targets of a device that have one.
+	TrimResults(deviceID string, keep int) error
 	// OverdueTargets lists open targets whose deadline is over. UnansweredTargets lists delivered ones of these request types that
 	// were delivered before the given time.
 	OverdueTargets(now time.Time, limit int) ([]TargetRow, error)

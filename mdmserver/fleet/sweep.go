@@ -12,8 +12,11 @@ import (
 const (
 	// unconfirmedAfter is how long a restart or shutdown may stay unanswered.
 	unconfirmedAfter = 5 * time.Minute
-	// rememberActions is how long a finished action answers for a re-created one.
+	// rememberActions is how long a finished action answers for a re-created one, and maxActions how many finished ones do at most.
 	rememberActions = 90 * 24 * time.Hour
+	maxActions      = 100_000
+	// keptResults is of how many finished actions of a device the answer is kept.
+	keptResults = 100
 	// rememberUnused is how long an issued certificate may wait for its first use, an agent to enrol its Windows device, and that to complete its enrolment.
 	rememberUnused = 30 * 24 * time.Hour
 	// sweepBatch bounds the rows of one transaction of a sweep, so that devices never wait long for it.
@@ -47,7 +50,7 @@ func (f *Fleet) Sweep(ctx context.Context) error {
 		{"waking for renewals", f.sweepRenewals},
 		{"forgetting", f.sweepOld},
 		{"forgetting old history", f.sweepHistory},
-		{"forgetting too much history", f.sweepExcess},
+		{"forgetting too many entries and results", f.sweepExcess},
 	} {
 		if err := f.sweepAll(ctx, step.run); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", step.name, err))
@@ -152,7 +155,15 @@ func (f *Fleet) sweepOld(tx *txn) (int, error) {
 	if err := tx.DeleteStrandedAgents(tx.now.Add(-rememberUnused), tx.now); err != nil {
 		return 0, err
 	}
-	return 0, tx.DeleteActions(tx.now.Add(-rememberActions))
+	before := tx.now.Add(-rememberActions)
+	excess, err := tx.ExcessActions(maxActions)
+	if err != nil {
+		return 0, err
+	}
+	if excess.After(before) {
+		before = excess
+	}
+	return 0, tx.DeleteActions(before)
 }
 
 // saw notes a contact; FlushSeen stores it.

@@ -53,6 +53,19 @@ func (t *tx) DeleteActions(finishedBefore time.Time) error {
 	return t.exec("DELETE FROM actions WHERE finished_at > 0 AND finished_at < $1", before)
 }
 
+func (t *tx) ExcessActions(keep int) (time.Time, error) {
+	newest, err := t.number("SELECT finished_at FROM actions WHERE finished_at > 0 ORDER BY finished_at DESC LIMIT 1 OFFSET $1", keep)
+	if err != nil || newest == 0 {
+		return time.Time{}, err
+	}
+	return fromMicros(newest + 1), nil
+}
+
+func (t *tx) TrimResults(deviceID string, keep int) error {
+	return t.exec(`UPDATE targets SET body = NULL WHERE device_id = $1 AND body IS NOT NULL AND finished_at <= (
+		SELECT n.finished_at FROM targets n WHERE n.device_id = $1 AND n.body IS NOT NULL ORDER BY n.finished_at DESC LIMIT 1 OFFSET $2)`, deviceID, keep)
+}
+
 func (t *tx) Target(actionID, deviceID string) (*fleet.TargetRow, error) {
 	return targets.get(t, "action_id = $1 AND device_id = $2", actionID, deviceID)
 }

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/kubemdm/kubemdm/internal/adminapi"
-	"github.com/kubemdm/kubemdm/internal/serverconfig"
 	"github.com/kubemdm/kubemdm/mdmserver/config"
 	"github.com/kubemdm/kubemdm/mdmserver/fleet"
 	"github.com/kubemdm/kubemdm/mdmserver/seal"
@@ -36,18 +35,15 @@ type fleetOfDevices struct {
 	enrolled time.Time
 }
 
-// openStore opens the store of a server.
-func openStore(ctx context.Context, c *serverconfig.Config) (fleet.Store, error) {
-	return store.OpenSQLite(ctx, c.Store.SQLite.Path)
-}
-
 // openFleet opens the store beside the server.
 func (w *world) openFleet() *fleetOfDevices {
-	opened, err := openStore(w.Context(), w.served)
-	w.must(err)
-	w.Cleanup(func() { w.must(opened.Close()) })
 	creds, err := config.Open(*w.served, slog.New(logs), time.Now)
 	w.must(err)
+	opened, err := store.OpenPostgres(w.Context(), store.PostgresOptions{
+		Connection: creds.Database, MaxConnections: 2 * answering, Server: w.served.Namespace + "/" + w.served.Name,
+	})
+	w.must(err)
+	w.Cleanup(func() { w.must(opened.Close()) })
 	f := &fleetOfDevices{store: opened, enrolled: time.Now().UTC().Add(-30 * day).Truncate(time.Second)}
 	f.Fleet, err = fleet.New(opened, encoder{}, fleet.Options{Sealer: seal.New(creds.Sealing)})
 	w.must(err)

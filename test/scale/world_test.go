@@ -24,6 +24,7 @@ import (
 	"github.com/kubemdm/kubemdm/controllers/setup"
 	"github.com/kubemdm/kubemdm/internal/serverconfig"
 	"github.com/kubemdm/kubemdm/test/pki"
+	"github.com/kubemdm/kubemdm/test/postgres"
 	"github.com/kubemdm/kubemdm/test/standin"
 )
 
@@ -93,9 +94,16 @@ func (w *world) declare() {
 	cert, key := pki.PEM(w, apple.Issue(w, pki.Leaf{CN: "APSP:1", UID: topic, NotAfter: time.Now().AddDate(1, 0, 0)}))
 	w.apply("apns", &corev1.Secret{Data: map[string][]byte{"tls.crt": cert, "tls.key": key}})
 	w.apply("apple-ca", &corev1.ConfigMap{Data: map[string]string{"root": string(apple.CertPEM())}})
+	database := postgres.Start(w, postgres.Options{Durable: true})
+	database.Exec("postgres", "CREATE DATABASE mdm")
+	w.apply("database", &corev1.Secret{Data: map[string][]byte{"uri": []byte(database.DSN("mdm"))}})
 	w.apply("push", &mdmv1alpha1.APNSCertificate{Spec: mdmv1alpha1.APNSCertificateSpec{SecretRef: &mdmv1alpha1.LocalReference{Name: "apns"}}})
 	w.apply(serverName, &mdmv1alpha1.MDMServer{Spec: mdmv1alpha1.MDMServerSpec{
-		Host: host, Organization: "Example Ltd", Apple: &mdmv1alpha1.AppleServer{
+		Host: host, Organization: "Example Ltd",
+		Storage: mdmv1alpha1.Storage{Type: mdmv1alpha1.StoragePostgreSQL, PostgreSQL: &mdmv1alpha1.PostgreSQLStorage{
+			SecretRef: mdmv1alpha1.LocalReference{Name: "database"},
+		}},
+		Apple: &mdmv1alpha1.AppleServer{
 			APNSCertificateRef: &mdmv1alpha1.LocalReference{Name: "push"},
 			Push: mdmv1alpha1.ApplePush{
 				URL: "https://" + freeAddress(w), CAConfigMapRef: &mdmv1alpha1.KeyReference{Name: "apple-ca", Key: "root"}, // no device has a push token
@@ -148,7 +156,7 @@ func (w *world) startServer() {
 	w.startManager()
 	w.eventually("the pod can start", func() bool {
 		w.cluster.Issue()
-		return w.exists(serverName, &appsv1.StatefulSet{}) && w.exists("mdm-push", &corev1.Secret{})
+		return w.exists(serverName, &appsv1.Deployment{}) && w.exists("mdm-push", &corev1.Secret{})
 	})
 	config := w.cluster.Pod(serverName, logs).Mount()
 	config.Listen = w.served.Listen

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"maps"
+	"strconv"
 	"time"
 
 	"github.com/kubemdm/kubemdm/internal/adminapi"
@@ -63,6 +64,39 @@ func (s *suite) targets() {
 		want(s, latest, targetName, "1 F", "1 E")
 		if !maps.Equal(counts, map[adminapi.TargetState]int{adminapi.TargetDelivered: 4, adminapi.TargetFailed: 1, adminapi.TargetSucceeded: 1}) {
 			s.Errorf("counts = %v", counts)
+		}
+	})
+}
+
+func (s *suite) keepingTheNewest() {
+	s.update(func(tx fleet.Tx) {
+		for i := range 5 {
+			id, at := strconv.Itoa(i), now.Add(time.Duration(i)*time.Second)
+			s.must(tx.PutAction(fleet.ActionRow{ID: id, SpecHash: id, FinishedAt: at}))
+			s.must(tx.PutTarget(fleet.TargetRow{ActionID: id, DeviceID: "A", FinishedAt: at, Body: []byte(id), PIN: []byte("pin")}))
+			s.must(tx.PutTarget(fleet.TargetRow{ActionID: id, DeviceID: "B", FinishedAt: at, Body: []byte(id)}))
+		}
+		s.must(tx.PutAction(fleet.ActionRow{ID: "running", SpecHash: "running"}))
+		s.must(tx.TrimResults("A", 5))
+		s.must(tx.TrimResults("A", 2))
+		for i := range 5 {
+			id := strconv.Itoa(i)
+			a, b := get[*fleet.TargetRow](s)(tx.Target(id, "A")), get[*fleet.TargetRow](s)(tx.Target(id, "B"))
+			if (a.Body != nil) != (i >= 3) || a.PIN == nil || b.Body == nil {
+				s.Errorf("targets of %s: %+v, %+v", id, a, b)
+			}
+		}
+		if at := get[time.Time](s)(tx.ExcessActions(5)); !at.IsZero() {
+			s.Errorf("five of five actions are too many before %s", at)
+		}
+		s.must(tx.DeleteActions(get[time.Time](s)(tx.ExcessActions(3))))
+		for i := range 5 {
+			if a := get[*fleet.ActionRow](s)(tx.ActionByID(strconv.Itoa(i))); (a != nil) != (i >= 2) {
+				s.Errorf("action %d = %+v", i, a)
+			}
+		}
+		if get[*fleet.ActionRow](s)(tx.ActionByID("running")) == nil {
+			s.Error("a running action was forgotten")
 		}
 	})
 }
