@@ -16,6 +16,7 @@ import (
 
 	"github.com/kubemdm/kubemdm/internal/adminapi"
 	"github.com/kubemdm/kubemdm/internal/serverconfig"
+	"github.com/kubemdm/kubemdm/test/pki"
 	"github.com/kubemdm/kubemdm/test/serverfiles"
 )
 
@@ -105,6 +106,13 @@ func (o *ours) token(platform adminapi.Platform) string {
 
 func (o *ours) prepare(count int) {
 	o.load.prepare(Enrolment{Count: count, URL: "https://" + serverfiles.Host + "/enroll/" + o.token(adminapi.PlatformApple)})
+}
+
+// stopPushing has the push certificate expire, with the next start: the peer does not push either.
+func (o *ours) stopPushing() {
+	now := time.Now()
+	expired := pki.Leaf{CN: "APSP:1", UID: serverfiles.Topic, NotBefore: now.Add(-2 * time.Hour), NotAfter: now.Add(-time.Hour)}
+	o.files.WritePair(o, "push", o.files.PushCA.Issue(o, expired), nil)
 }
 
 // find lists the devices that stay, once.

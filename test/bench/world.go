@@ -49,6 +49,11 @@ func (w *world) database(name string) *cluster {
 
 func (w *world) apple() *ours { return w.once("apple", nil, enrolApple(fleetSize)) }
 
+// enrolling is a server that devices can enrol with, which takes a push certificate.
+func (w *world) enrolling() *ours {
+	return w.once("enrolling", nil, func(o *ours) { enrol(o, fleetSize) })
+}
+
 func (w *world) large() *ours { return w.once("large", nil, enrolApple(large)) }
 
 func (w *world) windows() *ours { return w.once("windows", w.onlyWindows, enrolPCs(false)) }
@@ -76,7 +81,10 @@ func enrol(s side, count int) {
 }
 
 func enrolApple(count int) func(*ours) {
-	return func(o *ours) { enrol(o, count) }
+	return func(o *ours) {
+		enrol(o, count)
+		o.stopPushing()
+	}
 }
 
 func (w *world) onlyWindows(f *serverfiles.Files) {
