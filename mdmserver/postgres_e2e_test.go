@@ -40,7 +40,13 @@ func newDatabase(t *testing.T) *database {
 // secret writes what the Secret says.
 func (d *database) secret(t *testing.T, password string) {
 	t.Helper()
-	uri := fmt.Sprintf("postgresql://%s:%s@127.0.0.1:%d/%s?sslmode=disable", role, password, d.Port(), d.name)
+	d.at(t, d.Port(), password)
+}
+
+// at is secret for another port that leads to the database.
+func (d *database) at(t *testing.T, port int, password string) {
+	t.Helper()
+	uri := fmt.Sprintf("postgresql://%s:%s@127.0.0.1:%d/%s?sslmode=disable", role, password, port, d.name)
 	if err := os.WriteFile(filepath.Join(d.dir, "uri"), []byte(uri), 0o600); err != nil {
 		t.Fatal(err)
 	}

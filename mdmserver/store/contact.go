@@ -63,7 +63,9 @@ func (s *Store) Meta(ctx context.Context, name string) (string, error) {
 
 // alone reads one row with one statement that is no part of a transaction.
 func (s *Store) alone(ctx context.Context, query string, args []any, dest ...any) error {
-	err := s.readers.QueryRowContext(ctx, query, args...).Scan(dest...)
+	limited, cancel := within(ctx, s.aloneLimit)
+	defer cancel()
+	err := s.readers.QueryRowContext(limited, query, args...).Scan(dest...)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}

@@ -81,7 +81,7 @@ func OpenPostgres(ctx context.Context, opts PostgresOptions) (*Store, error) {
 	}
 	s := &Store{
 		dialect: p, writer: p.writer, readers: p.readers, pool: p.pool, epoch: p.currentEpoch, announced: p.announced,
-		limit: opts.StatementTimeout + opts.LockTimeout,
+		limit: opts.StatementTimeout + opts.LockTimeout, aloneLimit: opts.LockTimeout,
 	}
 	err := s.run(ctx, false, p.inspect)
 	if err == nil {

@@ -41,8 +41,8 @@ type Store struct {
 	// epoch returns what Epoch does, announced is nil if no other process writes.
 	epoch     func() string
 	announced chan struct{}
-	// limit bounds a transaction, if it is not 0.
-	limit time.Duration
+	// limit bounds a transaction, aloneLimit a statement that is no part of one, if they are not 0.
+	limit, aloneLimit time.Duration
 	// shut ends what runs beside the transactions; nil if nothing does.
 	shut func()
 	// pool is what writer and readers share in PostgreSQL.
@@ -83,12 +83,8 @@ func (s *Store) Update(ctx context.Context, fn func(fleet.Tx) error) error {
 
 // bounded runs a transaction of a caller, for the limit at most.
 func (s *Store) bounded(ctx context.Context, write bool, fn func(fleet.Tx) error) error {
-	limited := ctx
-	if s.limit > 0 {
-		var cancel context.CancelFunc
-		limited, cancel = context.WithTimeout(ctx, s.limit)
-		defer cancel()
-	}
+	limited, cancel := within(ctx, s.limit)
+	defer cancel()
 	err := s.run(limited, write, func(t *tx) error {
 		if p, ok := t.session.(pipeline); ok && write {
 			if err := p.later(t.readVersion()); err != nil {
@@ -104,6 +100,14 @@ func (s *Store) bounded(ctx context.Context, write bool, fn func(fleet.Tx) error
 		err = s.classify(err)
 	}
 	return err
+}
+
+// within bounds a context, unless the limit is 0.
+func within(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	if limit == 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, limit)
 }
 
 // Epoch is that of the store.
