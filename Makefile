@@ -179,9 +179,9 @@ microbench: ## Run the benchmarks of single packages.
 
 .PHONY: bench-scale
 bench-scale: SIZES ?= 1000,10000,100000
-bench-scale: ## Run the operator with 1,000, 10,000 and 100,000 devices (SIZES) on a real kube-apiserver and etcd; the largest takes a quarter of an hour.
+bench-scale: ## Run the operator with 1,000, 10,000 and 100,000 devices (SIZES) on a real kube-apiserver and etcd; the largest takes an hour.
 	KUBEBUILDER_ASSETS=$$(go run ./hack/cluster assets); export KUBEBUILDER_ASSETS; \
-	go test -count=1 -timeout=120m -v ./test/scale -args -sizes=$(SIZES)
+	go test -count=1 -timeout=180m -v ./test/scale -args -sizes=$(SIZES)
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME (10s).

@@ -100,7 +100,7 @@ type Controller interface {
 
 // Controllers is the list of all controllers.
 func Controllers(d Deps) []Controller {
-	sessions, book := &apple.Sessions{}, &roster.Book{}
+	sessions, book := &apple.Sessions{}, &roster.Book{Clock: d.Engine.Clock}
 	return []Controller{
 		&mdmserver.Reconciler{Engine: d.Engine, Links: d.Links, Image: d.Options.ServerImage, Namespace: d.Options.Namespace},
 		&apnscertificate.Reconciler{Engine: d.Engine, Links: d.Links},

@@ -38,7 +38,7 @@ const (
 	departments = 10
 	profiles    = 50
 	// patience is how long anything is waited for.
-	patience = 30 * time.Minute
+	patience = time.Hour
 	// etcdQuota is enough for the history that etcd keeps until the API server compacts it.
 	etcdQuota = 8 << 30
 )

@@ -3,10 +3,12 @@ package roster_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	testingclock "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
@@ -29,7 +31,8 @@ func TestBookIsReadUntilItIsTurned(t *testing.T) {
 		lists++
 		return c.List(ctx, list, opts...)
 	}}).WithObjects(&mdmv1alpha1.Device{ObjectMeta: metav1.ObjectMeta{Namespace: "fleet", Name: "mac"}}).Build()
-	book, session, name := &roster.Book{}, &link.Server{}, types.NamespacedName{Namespace: "fleet", Name: "mdm"}
+	clock := testingclock.NewFakePassiveClock(time.Now())
+	book, session, name := &roster.Book{Clock: clock}, &link.Server{}, types.NamespacedName{Namespace: "fleet", Name: "mdm"}
 	nothing := func() {}
 	for i, c := range []struct {
 		before func()
@@ -48,4 +51,21 @@ func TestBookIsReadUntilItIsTurned(t *testing.T) {
 			t.Errorf("%d: the Devices were listed %d times, want %d", i, lists, c.lists)
 		}
 	}
+	recent := func(want int, wantCurrent bool) {
+		t.Helper()
+		_, current, err := book.Recent(t.Context(), reader, name, session)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if lists != want || current != wantCurrent {
+			t.Errorf("the Devices were listed %d times, current %t, want %d, %t", lists, current, want, wantCurrent)
+		}
+	}
+	recent(4, true)
+	book.Turn()
+	recent(4, false)
+	clock.SetTime(clock.Now().Add(roster.Moment))
+	recent(5, true)
+	session = &link.Server{}
+	recent(6, true)
 }
