@@ -37,7 +37,7 @@ func (r *Reconciler) publish(ctx context.Context, s *scope, report *loop.Report)
 	}
 	s.artifact = &status
 	s.profile.Status.Identifier = s.rendered.Identifier
-	if err := r.decide(ctx, s, report); err != nil {
+	if err := r.decide(ctx, s, published, report); err != nil {
 		return err
 	}
 	if !published && !s.decision.Told(s.key, s.groups) {
@@ -69,16 +69,22 @@ func refusal(err error, report *loop.Report) error {
 	return link.Halt(err)
 }
 
-// decide says which devices should have the Profile, as the one who tells the server does.
-func (r *Reconciler) decide(ctx context.Context, s *scope, report *loop.Report) error {
-	groups, current, err := r.Book.Recent(ctx, r.Client, s.serverName(), s.server)
+// decide says which devices should have the Profile, as the one who tells the server does. Those of one that is not published yet are those of now: Published
+// says that the server was told of them.
+func (r *Reconciler) decide(ctx context.Context, s *scope, published bool, report *loop.Report) error {
+	var err error
+	current := true
+	if published {
+		s.groups, current, err = r.Book.Recent(ctx, r.Client, s.serverName(), s.server)
+	} else {
+		s.groups, err = r.Book.Groups(ctx, r.Client, s.serverName(), s.server)
+	}
 	if err != nil {
 		return err
 	}
 	if !current {
 		report.Again(roster.Moment)
 	}
-	s.groups = groups
 	s.decision = roster.Decide(s.profile, s.groups)
 	return nil
 }

@@ -29,6 +29,9 @@ func (s *Store) SchemaVersion(ctx context.Context) (version int, err error) {
 	return version, err
 }
 
+// NoticeEvery is the least time between two notices.
+const NoticeEvery = noticeEvery
+
 // Copied are the tables that Copy moves.
 var Copied = copied
 

@@ -174,7 +174,7 @@ func (p *postgres) begin(ctx context.Context, write bool) (transaction, error) {
 	}
 	t.renew = func(ctx context.Context) (*sql.Conn, error) {
 		p.pool.Reset() // the others are as old
-		_ = t.Conn.Close()
+		_ = t.Close()
 		return p.connection(ctx, db)
 	}
 	var err error
