@@ -20,7 +20,7 @@ type Store interface {
 	// Epoch changes when what servers and manager remember of the store may not hold any more: none of them was there before, or it was restored, or a
 	// lagging copy took its place: "<store id>.<random>". Replicas on one store share it. It is empty until the store first answered.
 	Epoch() string
-	// Announced gets a value soon after another process committed an update; nil if there is no other.
+	// Announced gets a value soon after another process committed an update, and may get one for nothing; nil if there is no other.
 	Announced() <-chan struct{}
 	Close() error
 }

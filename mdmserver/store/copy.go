@@ -44,7 +44,7 @@ func Copy(ctx context.Context, from, to *Store, progress func(table string, rows
 			if !ok {
 				return errors.New("a store can be copied into PostgreSQL only")
 			}
-			c := &copier{source, target, into.Conn, progress}
+			c := &copier{source, target, into, progress}
 			var err error
 			counts, err = c.all()
 			return err
@@ -55,7 +55,7 @@ func Copy(ctx context.Context, from, to *Store, progress func(table string, rows
 
 type copier struct {
 	source, target *tx
-	into           *sql.Conn
+	into           *pgTransaction
 	progress       func(table string, rows int64)
 }
 

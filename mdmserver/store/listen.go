@@ -140,14 +140,14 @@ func (p *postgres) tell(ctx context.Context) {
 	}
 	select {
 	case <-p.wrote:
-		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
-		defer cancel()
-		_ = p.notify(last)
+		_ = p.notify(context.WithoutCancel(ctx))
 	default:
 	}
 }
 
 func (p *postgres) notify(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, goodbye)
+	defer cancel()
 	_, err := p.readers.ExecContext(ctx, "NOTIFY "+noticeChannel+", '"+p.process+"'")
 	return err
 }

@@ -146,7 +146,7 @@ func (p *postgres) configure(c *pgx.ConnConfig, accept pgconn.ValidateConnectFun
 		"statement_timeout":                   milliseconds(p.opts.StatementTimeout),
 		"lock_timeout":                        milliseconds(p.opts.LockTimeout),
 		"idle_in_transaction_session_timeout": milliseconds(betweenStatements),
-		// Every statement finds its rows by an index, whatever the values are: to plan it anew for each costs more than to run it.
+		// Every statement finds its rows by an index, whatever the values are: to plan it anew for each would gain nothing.
 		"plan_cache_mode": "force_generic_plan",
 		// A process that vanished with its machine holds its locks until the server notices.
 		"tcp_keepalives_idle": "15", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3", "tcp_user_timeout": "30000",

@@ -153,7 +153,7 @@ func (s *Store) classify(err error) error {
 // Close waits for running transactions and closes the database.
 func (s *Store) Close() error {
 	err := s.writer.Close()
-	if s.shut != nil {
+	if s.shut != nil { // before the readers, which carry the last notice
 		s.shut()
 	}
 	err = errors.Join(err, s.readers.Close())

@@ -63,7 +63,7 @@ func (w *world) restart() {
 	saved()
 	writes := m.report("restart")
 	w.save("heap?gc=1", "restart")
-	if writes.Total() > electionEvents {
+	if events := writes.Touching(apiwrites.Events).Total(); writes.Total() > events || events > electionEvents {
 		w.Errorf("a restart wrote %s", writes)
 	}
 	if m.seconds > barRestart.Seconds() {
