@@ -73,18 +73,16 @@ func refusal(err error, report *loop.Report) error {
 // says that the server was told of them.
 func (r *Reconciler) decide(ctx context.Context, s *scope, published bool, report *loop.Report) error {
 	var err error
-	current := true
+	var again time.Duration
 	if published {
-		s.groups, current, err = r.Book.Recent(ctx, r.Client, s.serverName(), s.server)
+		s.groups, again, err = r.Book.Recent(ctx, r.Client, s.serverName(), s.server)
 	} else {
 		s.groups, err = r.Book.Groups(ctx, r.Client, s.serverName(), s.server)
 	}
 	if err != nil {
 		return err
 	}
-	if !current {
-		report.Again(roster.Moment)
-	}
+	report.Again(again)
 	s.decision = roster.Decide(s.profile, s.groups)
 	return nil
 }

@@ -24,14 +24,16 @@ func TestBookIsReadUntilItIsTurned(t *testing.T) {
 	if err := mdmv1alpha1.AddToScheme(scheme); err != nil {
 		t.Fatal(err)
 	}
-	lists := 0
+	clock := testingclock.NewFakePassiveClock(time.Now())
+	pass := func(d time.Duration) { clock.SetTime(clock.Now().Add(d)) }
+	lists, listing := 0, time.Duration(0)
 	reader := fake.NewClientBuilder().WithScheme(scheme).WithIndex(&mdmv1alpha1.Device{}, link.FieldServer, func(o client.Object) []string {
 		return []string{o.(*mdmv1alpha1.Device).Spec.ServerRef.Name}
 	}).WithInterceptorFuncs(interceptor.Funcs{List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
 		lists++
+		pass(listing)
 		return c.List(ctx, list, opts...)
 	}}).WithObjects(&mdmv1alpha1.Device{ObjectMeta: metav1.ObjectMeta{Namespace: "fleet", Name: "mac"}}).Build()
-	clock := testingclock.NewFakePassiveClock(time.Now())
 	book, session, name := &roster.Book{Clock: clock}, &link.Server{}, types.NamespacedName{Namespace: "fleet", Name: "mdm"}
 	nothing := func() {}
 	for i, c := range []struct {
@@ -51,21 +53,32 @@ func TestBookIsReadUntilItIsTurned(t *testing.T) {
 			t.Errorf("%d: the Devices were listed %d times, want %d", i, lists, c.lists)
 		}
 	}
-	recent := func(want int, wantCurrent bool) {
+	recent := func(want int, wantAgain time.Duration) {
 		t.Helper()
-		_, current, err := book.Recent(t.Context(), reader, name, session)
+		_, again, err := book.Recent(t.Context(), reader, name, session)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if lists != want || current != wantCurrent {
-			t.Errorf("the Devices were listed %d times, current %t, want %d, %t", lists, current, want, wantCurrent)
+		if lists != want || again != wantAgain {
+			t.Errorf("the Devices were listed %d times, again after %s, want %d, %s", lists, again, want, wantAgain)
 		}
 	}
-	recent(4, true)
+	recent(4, 0)
 	book.Turn()
-	recent(4, false)
-	clock.SetTime(clock.Now().Add(roster.Moment))
-	recent(5, true)
+	recent(4, time.Second)
+	pass(300 * time.Millisecond)
+	recent(4, 700*time.Millisecond)
+	pass(700 * time.Millisecond)
+	listing = 500 * time.Millisecond // a large fleet: a moment is ten times that from its begin
+	recent(5, 0)
+	book.Turn()
+	recent(5, 4500*time.Millisecond)
+	pass(4500 * time.Millisecond)
+	listing = time.Hour // the machine slept
+	recent(6, 0)
+	book.Turn()
+	recent(7, 0)
+	listing = 0
 	session = &link.Server{}
-	recent(6, true)
+	recent(8, 0)
 }
