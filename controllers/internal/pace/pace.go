@@ -9,11 +9,14 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// The gaps between two writes grow from first to longest: five writes show a rollout that takes a minute.
+// The gaps between two writes grow fourfold from first to steady, and then with the rollout, of which each is a quarter, up to longest: five writes show a
+// rollout that takes a minute, nineteen one that takes an hour.
 const (
 	first   = time.Second
 	growth  = 4
-	longest = time.Minute
+	steady  = time.Minute
+	share   = 4
+	longest = 15 * time.Minute
 )
 
 // Pace remembers when the progress of each object was written last. It is safe for concurrent use.
@@ -24,10 +27,10 @@ type Pace struct {
 	last map[types.NamespacedName]write
 }
 
-// write is the last write about one object, and the gap that must follow it.
+// write is the last write about one object, the first one of its rollout, and the gap that must follow it.
 type write struct {
-	at  time.Time
-	gap time.Duration
+	at, begun time.Time
+	gap       time.Duration
 }
 
 // New returns a Pace that knows of no writes.
@@ -42,11 +45,12 @@ func (p *Pace) Due(object types.NamespacedName) time.Duration {
 	if since < last.gap {
 		return last.gap - since
 	}
-	gap := min(growth*last.gap, longest)
-	if gap == 0 || since > 2*longest { // nothing happened for so long that it is another rollout
-		gap = first
+	next := write{at: now, begun: last.begun}
+	next.gap = min(growth*last.gap, max(steady, now.Sub(last.begun)/share), longest)
+	if last.gap == 0 || since > 2*max(last.gap, steady) { // nothing happened for so long that it is another rollout
+		next.begun, next.gap = now, first
 	}
-	p.last[object] = write{at: now, gap: gap}
+	p.last[object] = next
 	return 0
 }
 

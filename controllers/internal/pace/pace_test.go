@@ -25,11 +25,24 @@ func writes(p *pace.Pace, clock *clocktesting.FakePassiveClock, during time.Dura
 	return at
 }
 
-func TestGapsGrowUpToAMinute(t *testing.T) {
+func TestGapsGrowWithTheRollout(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Unix(1700000000, 0))
 	p := pace.New(clock)
-	if got, want := writes(p, clock, 150*time.Second), []int{0, 1, 5, 21, 81, 141}; !slices.Equal(got, want) {
-		t.Errorf("writes at %v s, want %v", got, want)
+	got := writes(p, clock, 8*time.Hour)
+	if want := []int{0, 1, 5, 21, 81, 141, 201, 261, 326, 407}; !slices.Equal(got[:len(want)], want) {
+		t.Errorf("writes at %v s, want them to begin at %v", got, want)
+	}
+	hour := 0
+	for _, at := range got {
+		if at < 3600 {
+			hour++
+		}
+	}
+	if hour != 19 {
+		t.Errorf("%d writes in the first hour: %v", hour, got)
+	}
+	if last := got[len(got)-1] - got[len(got)-2]; last != 15*60 {
+		t.Errorf("the last gap is %d s", last)
 	}
 }
 

@@ -23,9 +23,15 @@ import (
 // take half as much memory again.
 const garbage = 50
 
+// limit is that of the chart's pod, in bytes.
+const limit = 512 << 20
+
 func main() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(garbage)
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(limit)
 	}
 	opts := setup.Options{Metrics: metrics.Registry, HealthAddress: "0", ServerImage: "kubemdm/mdmserver:scale"}
 	flag.StringVar(&opts.Namespace, "namespace", "", "namespace in which the manager keeps its Lease")
