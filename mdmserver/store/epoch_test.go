@@ -166,9 +166,6 @@ func TestEpochIsNewAfterTheDiskWasRestored(t *testing.T) {
 	c.Stop()
 	c.PutBack()
 	c.Resume()
-	listening(t, c, database, 1)
-	if s.Epoch() == epoch {
-		t.Error("servers take the disk of yesterday for the one that they knew")
-	}
+	postgres.Eventually(t, "servers to see that the disk is not the one that they knew", func(context.Context) bool { return s.Epoch() != epoch })
 	wantMeta(t, s, "1")
 }

@@ -161,7 +161,7 @@ func TestUpdatesThatNobodyTellsOf(t *testing.T) {
 
 // terminate ends the connections of a database, or only those on which it listens.
 func terminate(c *postgres.Cluster, database string, listening bool) {
-	query := "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()"
+	query := "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()"
 	if listening {
 		query += " AND EXISTS (SELECT 1 FROM pg_locks l WHERE l.pid = pg_stat_activity.pid AND l.locktype = 'advisory' AND l.objid = 2)"
 	}
@@ -211,7 +211,7 @@ func TestAStoreThatCannotListenLooks(t *testing.T) {
 func listening(t *testing.T, c *postgres.Cluster, database string, n int) {
 	t.Helper()
 	postgres.Eventually(t, "all processes to take part", func(context.Context) bool {
-		return c.Ask("postgres", "SELECT COUNT(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database WHERE d.datname = $1 AND l.locktype = 'advisory' AND l.objid = 2", database) == strconv.Itoa(n)
+		return c.Ask("postgres", "SELECT COUNT(*) FROM pg_stat_activity a JOIN pg_locks l USING (pid) WHERE a.datname = $1 AND a.state = 'idle' AND l.locktype = 'advisory' AND l.objid = 2", database) == strconv.Itoa(n)
 	})
 }
 
