@@ -72,6 +72,11 @@ func (f *flow) ask(ctx context.Context, i int) error {
 		all := metav1.LabelSelectorRequirement{Key: "team", Operator: metav1.LabelSelectorOpIn, Values: []string{macTeam, pcTeam}}
 		return f.command(ctx, f.restarts[len(f.restarts)-1], mdmv1alpha1.ActionRestart, metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{all}})
 	}
+	return f.change(ctx)
+}
+
+// change gives both profiles another content.
+func (f *flow) change(ctx context.Context) error {
 	f.versions++
 	if err := f.edit(ctx, harness.ProfileName, "/spec/apple/payloads/items/0/settings/idleTime", f.idleTime()); err != nil {
 		return err

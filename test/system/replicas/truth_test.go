@@ -151,6 +151,11 @@ func (r *replicas) profilesInstalled(ctx context.Context) error {
 	if err := errors.Join(r.counted(ctx, harness.ProfileName, macs), r.counted(ctx, harness.CameraProfile, pcs)); err != nil {
 		return err
 	}
+	return r.behind()
+}
+
+// behind names a device that does not have the last content of its profile.
+func (r *replicas) behind() error {
 	identifier := "io.kubemdm." + namespace + "." + harness.ProfileName
 	for _, mac := range r.macs.Devices {
 		installed := mac.Profiles()[identifier]
