@@ -17,10 +17,9 @@ import (
 
 // The bars (docs/scale.md).
 const (
-	barMemory    = 600 // MB, at 100,000 devices
-	barPerDevice = 6   // KB
-	barRollout   = 20  // writes, and one for each device that refuses
-	barRestart   = time.Minute
+	barMemory  = 600 // MB, at 100,000 devices
+	barRollout = 20  // writes, and one for each device that refuses
+	barRestart = time.Minute
 	// electionEvents is what Kubernetes' leader election says of a new leader.
 	electionEvents = 1
 	// grace is for how long a rollout is watched after its last answer: longer than the longest gap between two counts of a Profile.
