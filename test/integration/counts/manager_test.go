@@ -18,18 +18,20 @@ import (
 	"github.com/kubemdm/kubemdm/controllers/setup"
 )
 
-// The environment of a manager process: the API server's kubeconfig file and the address of the server's internal API.
+// The environment of a manager process: the API server's kubeconfig file, the namespace that it manages, and the address of the server's internal API.
 const (
-	managerConfig  = "KUBEMDM_TEST_KUBECONFIG"
-	managerAddress = "KUBEMDM_TEST_SERVER"
+	managerConfig    = "KUBEMDM_TEST_KUBECONFIG"
+	managerNamespace = "KUBEMDM_TEST_NAMESPACE"
+	managerAddress   = "KUBEMDM_TEST_SERVER"
 )
 
 type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
 
-// newManager makes a manager with all controllers.
-func newManager(ctx context.Context, config *rest.Config, dial dialFunc) (ctrl.Manager, error) {
+// newManager makes a manager with all controllers for one namespace. What it wrote of the servers that earlier tests left in others, which do not run,
+// would be counted as this test's.
+func newManager(ctx context.Context, config *rest.Config, namespace string, dial dialFunc) (ctrl.Manager, error) {
 	return setup.New(ctx, config, setup.Options{
-		Namespace: systemNamespace, ServerImage: "kubemdm/mdmserver:test", MetricsAddress: "0", HealthAddress: "0",
+		Namespace: systemNamespace, Namespaces: []string{namespace}, ServerImage: "kubemdm/mdmserver:test", MetricsAddress: "0", HealthAddress: "0",
 		Dial: dial, Metrics: prometheus.NewRegistry(),
 		Adjust: func(o *ctrl.Options) {
 			o.Controller.SkipNameValidation = ptr.To(true) // of the managers that ran before in this process
@@ -41,7 +43,7 @@ func newManager(ctx context.Context, config *rest.Config, dial dialFunc) (ctrl.M
 func (w *world) manage() (stop func()) {
 	w.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	mgr, err := newManager(ctx, config, w.pod.DialAdmin)
+	mgr, err := newManager(ctx, config, w.ns, w.pod.DialAdmin)
 	if err != nil {
 		cancel()
 		w.Fatal(err)
@@ -58,7 +60,7 @@ func (w *world) launch() *process {
 	file := filepath.Join(w.TempDir(), "kubeconfig")
 	w.must(os.WriteFile(file, kubeconfig, 0o600))
 	p := &process{cmd: exec.Command(os.Args[0])}
-	p.cmd.Env = append(os.Environ(), managerConfig+"="+file, managerAddress+"="+w.pod.AdminAddress())
+	p.cmd.Env = append(os.Environ(), managerConfig+"="+file, managerNamespace+"="+w.ns, managerAddress+"="+w.pod.AdminAddress())
 	p.cmd.Stderr = os.Stderr
 	_, err := p.cmd.StdinPipe() // open for as long as this process lives
 	w.must(err)
@@ -85,7 +87,7 @@ func beManager() (code int) {
 	config, err := clientcmd.BuildConfigFromFlags("", os.Getenv(managerConfig))
 	if err == nil {
 		var mgr ctrl.Manager
-		mgr, err = newManager(ctx, config, func(ctx context.Context, network, _ string) (net.Conn, error) {
+		mgr, err = newManager(ctx, config, os.Getenv(managerNamespace), func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, network, os.Getenv(managerAddress))
 		})
 		if err == nil {
