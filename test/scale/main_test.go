@@ -36,6 +36,7 @@ func TestMain(m *testing.M) {
 // TestScale prints a line for each step at each size, and fails where a bar is missed.
 func TestScale(t *testing.T) {
 	bin := build(t)
+	before := footprint{}
 	for size := range strings.SplitSeq(*sizes, ",") {
 		n, err := strconv.Atoi(size)
 		if err != nil {
@@ -44,7 +45,9 @@ func TestScale(t *testing.T) {
 		t.Run(size, func(t *testing.T) {
 			w := newWorld(t, bin, n)
 			w.create()
-			w.restart()
+			now := w.restart()
+			now.growsWithin(t, before)
+			before = now
 			w.rollOut()
 			w.relabel()
 		})

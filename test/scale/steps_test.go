@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"testing"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -18,8 +19,11 @@ import (
 // The bars (docs/scale.md).
 const (
 	barMemory  = 600 // MB, at 100,000 devices
+	barGrowth  = 6   // KB, for each device more
 	barRollout = 20  // writes, and one for each device that refuses
 	barRestart = time.Minute
+	// many is how many devices have what they share in common, so that one more costs only what is its own.
+	many = 10000
 	// electionEvents is what Kubernetes' leader election says of a new leader.
 	electionEvents = 1
 	// grace is for how long a rollout is watched after its last answer: longer than the longest gap between two counts of a Profile.
@@ -49,8 +53,26 @@ func (w *world) create() {
 	w.quiet(recount)
 }
 
-// restart: another manager finds all as it should be.
-func (w *world) restart() {
+// footprint is what a manager has resident, in MB, that has just started with this many devices.
+type footprint struct {
+	devices int
+	rss     float64
+}
+
+// growsWithin compares a footprint with that of fewer devices, unless those were too few.
+func (f footprint) growsWithin(t *testing.T, fewer footprint) {
+	if fewer.devices < many || fewer.devices >= f.devices {
+		return
+	}
+	each := (f.rss - fewer.rss) * 1024 / float64(f.devices-fewer.devices)
+	say("growth", f.devices, "manager_kb_per_device=%.1f", each)
+	if each > barGrowth {
+		t.Errorf("a device more costs the manager %.1f KB, want less than %d", each, barGrowth)
+	}
+}
+
+// restart: another manager finds all as it should be. It returns what that has resident.
+func (w *world) restart() footprint {
 	w.manager.stop()
 	m := w.begin()
 	w.startManager()
@@ -68,9 +90,11 @@ func (w *world) restart() {
 	if m.seconds > barRestart.Seconds() {
 		w.Errorf("a restart took %.0f s, want less than %s", m.seconds, barRestart)
 	}
-	if rss := w.manager.usage().rss; rss > barMemory {
-		w.Errorf("the manager has %.0f MB resident, want less than %d", rss, barMemory)
+	now := footprint{devices: w.n, rss: w.manager.usage().rss}
+	if now.rss > barMemory {
+		w.Errorf("the manager has %.0f MB resident, want less than %d", now.rss, barMemory)
 	}
+	return now
 }
 
 // rollOut: one Profile for all devices. A tenth of them is silent, a few refuse it.
