@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/kubemdm/kubemdm/internal/ber"
 	"github.com/kubemdm/kubemdm/internal/cms"
@@ -52,6 +53,10 @@ func Open(reply, certPEM, keyPEM []byte) ([]byte, error) {
 	upload, err := envelope.Open(pair.PrivateKey.(*rsa.PrivateKey), sealed)
 	if err != nil {
 		return nil, fmt.Errorf("%w (%w)", ErrReplyMalformed, err)
+	}
+	// Nothing in EnvelopedData tells that it is undamaged (RFC 5652 section 6). With another content key one message in 256 ends like a padded one, and is noise.
+	if !utf8.Valid(upload) {
+		return nil, fmt.Errorf("%w (what it holds is no text)", ErrReplyMalformed)
 	}
 	return upload, nil
 }

@@ -109,6 +109,7 @@ func TestRepliesThatDoNotOpen(t *testing.T) {
 		"a certificate":               {recipient.cert, mdmcert.ErrReplyMalformed},
 		"a certificate in DER":        {recipient.leaf.Raw, mdmcert.ErrReplyMalformed},
 		"signed, not encrypted":       {openssl(t, upload, recipient.cert, "-sign", "-nodetach", "-signer", "cert.pem", "-inkey", "key.pem"), mdmcert.ErrReplyMalformed},
+		"noise that opens":            {encrypt(t, bytes.Repeat([]byte{0xfe, 0x01}, 1000), recipient.cert, "-aes-128-cbc"), mdmcert.ErrReplyMalformed},
 		"a cipher of no reply":        {encrypt(t, upload, recipient.cert, "-aes-192-cbc"), mdmcert.ErrReplyMalformed},
 		"content of an odd length":    {shorten(t, der), mdmcert.ErrReplyMalformed},
 		"too large":                   {bytes.Repeat([]byte("30"), 1<<20), mdmcert.ErrReplyMalformed},
