@@ -15,17 +15,11 @@ const movedTo = 2
 // TestMigrateStore moves a server from SQLite to PostgreSQL as an administrator does. No device enrols again, and each gets what is new from the pods that
 // serve then.
 func TestMigrateStore(t *testing.T) {
-	cluster, err := harness.Connect()
-	if err != nil {
-		t.Fatal(err)
-	}
-	db := newDatabase(t, cluster)
-	r := &replicas{Walk: harness.Start(t, namespace), database: db, traffic: &traffic{}, log: t.Logf}
-	r.flow = &flow{Walk: r.Walk}
+	r := newReplicas(t)
 	harness.Take(t, r.ToServer()...)
 	harness.Take(t,
 		harness.Step{Title: fmt.Sprintf("%d Macs and %d PCs are enrolled on SQLite", macs, pcs), Do: r.enrol},
-		harness.Step{Title: "a PostgreSQL has a database for it", Do: func(ctx context.Context) error { return db.publish(ctx, r.Cluster) }},
+		r.databaseStep(),
 		harness.Step{Title: "kubectl mdm migrate-store has moved it", Do: func(ctx context.Context) error { return r.migrateStore(ctx, t.TempDir()) }},
 		harness.Step{Title: "every device gets what is new", Do: r.goOn},
 		harness.Step{Title: "every profile is installed as the devices say", Do: r.profilesInstalled},

@@ -41,17 +41,11 @@ const (
 // At the end every command has one result of every device, the devices have done nothing twice that they had answered, they have the last content of each
 // profile, and each Device says of its device what is true.
 func TestReplicas(t *testing.T) {
-	cluster, err := harness.Connect()
-	if err != nil {
-		t.Fatal(err)
-	}
-	db := newDatabase(t, cluster)
-	r := &replicas{Walk: harness.Start(t, namespace), database: db, traffic: &traffic{}, log: t.Logf}
+	r := newReplicas(t)
 	r.Server = map[string]string{"REPLICAS": fmt.Sprint(count), "STORAGE": storage}
 	r.Around = r.traffic.carry
-	r.flow = &flow{Walk: r.Walk}
 	steps := r.ToServer()
-	steps = slices.Insert(steps, len(steps)-1, harness.Step{Title: "a PostgreSQL has a database for it", Do: func(ctx context.Context) error { return db.publish(ctx, r.Cluster) }})
+	steps = slices.Insert(steps, len(steps)-1, r.databaseStep())
 	harness.Take(t, steps...)
 	harness.Take(t, harness.Step{Title: fmt.Sprintf("%d Macs and %d PCs are enrolled", macs, pcs), Do: r.enrol})
 	r.run(t)
@@ -98,6 +92,23 @@ type replicas struct {
 	before map[string]string
 	epoch  string
 	killed types.UID
+}
+
+// newReplicas starts a walk with a PostgreSQL beside it.
+func newReplicas(t *testing.T) *replicas {
+	t.Helper()
+	cluster, err := harness.Connect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := newDatabase(t, cluster)
+	walk := harness.Start(t, namespace)
+	return &replicas{Walk: walk, database: db, traffic: &traffic{}, flow: &flow{Walk: walk}, log: t.Logf}
+}
+
+// databaseStep tells Kubernetes how the PostgreSQL is reached.
+func (r *replicas) databaseStep() harness.Step {
+	return harness.Step{Title: "a PostgreSQL has a database for it", Do: func(ctx context.Context) error { return r.database.publish(ctx, r.Cluster) }}
 }
 
 func (r *replicas) enrol(ctx context.Context) (err error) {
